@@ -1,1 +1,18 @@
-//! To be written.
+//! Finds or installs Postgres and Redis and runs private copies of them, for development and tests.
+//!
+//! Everything started here dies with the process that started it, and is thrown away unless a data directory is
+//! named. It deliberately has no production use: authentication is `trust` and only 127.0.0.1 is served.
+
+mod account;
+mod binaries;
+mod cluster;
+mod install;
+mod keeper;
+mod redis;
+mod scratch;
+mod test_database;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use keeper::{Signal, send_signal, spawn_kept};
+pub use redis::Redis;
+pub use test_database::{TEST_POSTGRES_URL, TestDatabase, test_database};

@@ -1,1 +1,24 @@
-//! To be written.
+//! What every service needs that is not business: settings, telemetry, database, the layer stack, authentication,
+//! health, reflection, drain, and the one write path.
+//!
+//! Reading order: [`run`] (how a service starts and ends), [`executor`] (how anything is written), [`fault`] (what
+//! callers are told), [`auth`] (who may call what), [`stack`] (what surrounds each call).
+
+pub mod auth;
+pub mod channel;
+pub mod clock;
+pub mod database;
+pub mod executor;
+pub mod fault;
+pub mod health;
+pub mod lane;
+pub mod metrics;
+mod ops;
+pub mod page;
+pub mod reflection;
+pub mod run;
+pub mod settings;
+pub mod shutdown;
+pub mod stack;
+pub mod telemetry;
+pub mod validate;

@@ -1,0 +1,145 @@
+//! Calls to other services of the mesh.
+//!
+//! A [`PeerChannel`] connects when first used and again whenever needed, proves who calls, and passes the trace on.
+//! It never retries: retries belong to the orchestrator. Deadlines are the caller's: set `grpc-timeout` on the
+//! request and wrap the call in [`with_deadline`].
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use brokerage_types::Reason;
+use http::{HeaderName, HeaderValue};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::channel::ResponseFuture;
+use tonic::transport::{Channel, Endpoint};
+use tower::Service;
+
+use crate::auth::{SERVICE_NAME_HEADER, SERVICE_SECRET_HEADER};
+use crate::fault::Refusal;
+use crate::settings::AuthSettings;
+use crate::telemetry;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a channel cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// No address.
+    #[error("no URI in `{0}`")]
+    Empty(String),
+    /// An address that is none.
+    #[error("`{0}` is not a URI such as http://host:50052")]
+    Uri(String, #[source] tonic::transport::Error),
+    /// A name or secret that cannot be sent.
+    #[error("the service's name or secret cannot be sent as metadata")]
+    Identity(#[from] http::header::InvalidHeaderValue),
+}
+
+/// A channel that says who calls; clones share its connections. Use it as `OrderParticipantClient<PeerChannel>`.
+#[derive(Debug, Clone)]
+pub struct PeerChannel {
+    channel: Channel,
+    identity: Arc<[(HeaderName, HeaderValue)]>,
+}
+
+/// Prepares a channel to these URIs, separated by commas. Several share the load, and what cannot be reached is left
+/// out. Nothing is connected yet. Must be called inside a runtime.
+///
+/// # Errors
+/// A list without a URI, or with something that is none.
+pub fn connect(uris: &str, identity: &AuthSettings) -> Result<PeerChannel, ChannelError> {
+    let mut endpoints = Vec::new();
+    for uri in uris.split(',').map(str::trim).filter(|uri| !uri.is_empty()) {
+        endpoints.push(endpoint(uri)?);
+    }
+    let channel = match endpoints.as_slice() {
+        [] => return Err(ChannelError::Empty(uris.to_owned())),
+        [one] => one.connect_lazy(),
+        _ => Channel::balance_list(endpoints.into_iter()),
+    };
+    let name = HeaderValue::from_str(&identity.service_name)?;
+    let mut secret = HeaderValue::from_str(&identity.service_secret)?;
+    // Keeps it out of debug output and out of header compression tables.
+    secret.set_sensitive(true);
+    let identity = [
+        (HeaderName::from_static(SERVICE_NAME_HEADER), name),
+        (HeaderName::from_static(SERVICE_SECRET_HEADER), secret),
+    ];
+    Ok(PeerChannel { channel, identity: identity.into() })
+}
+
+fn endpoint(uri: &str) -> Result<Endpoint, ChannelError> {
+    let endpoint =
+        Endpoint::from_shared(uri.to_owned()).map_err(|error| ChannelError::Uri(uri.to_owned(), error))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+impl Service<http::Request<Body>> for PeerChannel {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        for (name, value) in self.identity.iter() {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        let traceparent = telemetry::current_traceparent().and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(traceparent) = traceparent {
+            request.headers_mut().entry(telemetry::TRACEPARENT).or_insert(traceparent);
+        }
+        self.channel.call(request)
+    }
+}
+
+/// Waits for a call, no longer than `deadline`; then its outcome is unknown.
+///
+/// tonic reports its own timeouts as CANCELLED; this one is DEADLINE_EXCEEDED.
+///
+/// # Errors
+/// The call's own status, or DEADLINE_EXCEEDED.
+pub async fn with_deadline<T>(
+    call: impl Future<Output = Result<T, Status>>,
+    deadline: Duration,
+) -> Result<T, Status> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Refusal::new(Reason::DeadlineExceeded, "no answer in time; the outcome is not known").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn a_channel_needs_addresses_and_no_peer() {
+        let identity = Settings::dev().auth;
+        assert!(connect("http://127.0.0.1:1", &identity).is_ok());
+        assert!(connect("http://a:1, http://b:2", &identity).is_ok());
+        assert!(matches!(connect(" , ", &identity), Err(ChannelError::Empty(_))));
+        assert!(matches!(connect("http://a b", &identity), Err(ChannelError::Uri(..))));
+        let channel = connect("http://127.0.0.1:1", &identity).unwrap();
+        assert!(!format!("{channel:?}").contains("dev-service-secret"));
+    }
+
+    #[tokio::test]
+    async fn a_silent_peer_is_deadline_exceeded() {
+        let silent = std::future::pending::<Result<(), Status>>();
+        let status = with_deadline(silent, Duration::ZERO).await.unwrap_err();
+        assert_eq!(crate::fault::reason_of(&status), Some(Reason::DeadlineExceeded));
+    }
+}

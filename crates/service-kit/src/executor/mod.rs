@@ -1,0 +1,219 @@
+//! The one write path: *inbox → lock → decide → save → events → answer*, for a batch of commands in one transaction.
+//!
+//! A service plugs in its rows and rules ([`Books`]); idempotency, remembered rejections, tombstones, batching, the
+//! event outbox and safety against cancelled callers live here once.
+//!
+//! The inbox insert comes *last* in the transaction and is the arbiter: a batch reads what is decided, locks, decides
+//! in memory and then inserts its verdicts. If another transaction was faster with one of the keys, the insert comes
+//! up short, everything is rolled back and the batch runs again, now seeing that verdict. So a duplicate costs one
+//! read, a verdict is written once and never updated (but by its compensation), and nothing is kept of a loser.
+//!
+//! Not here: what a command means, and who may send it.
+
+mod batch;
+mod books;
+mod inbox;
+mod outbox;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use brokerage_proto::common::v1 as wire;
+use brokerage_types::Reason;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use books::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
+pub use inbox::Key;
+
+use crate::fault::{ApiError, ApiResult, Fault, Refusal};
+use crate::lane::Lane;
+use crate::run::Kit;
+use batch::{BookWork, Decided, Operation, Reply, Request};
+
+/// Names the key of a command that touches one service only: (caller, RPC, request id).
+#[derive(Debug, Clone, Copy)]
+pub struct Once<'a> {
+    /// Who commands, as authenticated.
+    pub caller: &'a str,
+    /// Which RPC.
+    pub rpc: &'static str,
+    /// The caller's request id, a UUID.
+    pub request_id: &'a str,
+}
+
+/// The answer to a one-service command.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// What [`Done::answer`] held when the command was done for the first time.
+    pub answer: Bytes,
+    /// Whether that was earlier.
+    pub replayed: bool,
+}
+
+/// A handle to a service's write path. Clones share it.
+pub struct Executor<B: Books> {
+    lanes: Arc<[Lane<BookWork<B>>]>,
+}
+
+impl<B: Books> Clone for Executor<B> {
+    fn clone(&self) -> Self {
+        Self { lanes: Arc::clone(&self.lanes) }
+    }
+}
+
+impl<B: Books> Executor<B> {
+    /// Starts the service's lanes, as many as its settings say.
+    pub fn start(kit: &Kit, books: B) -> Self {
+        let books = Arc::new(books);
+        let lanes = (0..kit.settings.database.lanes.max(1))
+            .map(|_| Lane::start(kit, "executor", BookWork::new(Arc::clone(&books))))
+            .collect();
+        Self { lanes }
+    }
+
+    /// Does a saga step, or answers what was decided about it before.
+    ///
+    /// Called twice with the same command, the second call changes nothing and gets the first verdict.
+    ///
+    /// # Errors
+    /// A refusal for a context that cannot be read; a fault when the outcome is unknown.
+    pub async fn step(&self, context: &Option<wire::StepContext>, command: B::Command) -> ApiResult<wire::StepReply> {
+        let context = Context::read(context)?;
+        Ok(self.submit(context, Operation::Do, command).await?.into_wire())
+    }
+
+    /// Undoes a saga step, or makes sure that it never runs. A pivot that has run refuses.
+    ///
+    /// Called twice, the second call changes nothing and is DONE as well.
+    ///
+    /// # Errors
+    /// A refusal for a context or reason that cannot be read; a fault when the outcome is unknown.
+    pub async fn compensate(
+        &self,
+        context: &Option<wire::StepContext>,
+        command: B::Command,
+        reason: &str,
+    ) -> ApiResult<wire::StepReply> {
+        let context = Context::read(context)?;
+        let reason = reason.parse::<Reason>().map_err(|_| {
+            Refusal::new(Reason::FieldInvalid, format!("`{reason}` is not a reason of the catalogue"))
+        })?;
+        Ok(self.submit(context, Operation::Compensate(reason), command).await?.into_wire())
+    }
+
+    /// Does a command that touches this service only, at most once per (caller, RPC, request id).
+    ///
+    /// # Errors
+    /// `REQUEST_ID_INVALID`; `REQUEST_ID_REUSED` when the id came with another payload; the command's own rejection,
+    /// the same every time; a fault when the outcome is unknown.
+    pub async fn once(&self, once: Once<'_>, command: B::Command) -> ApiResult<Answered> {
+        let context = Context::of_once(once)?;
+        let decided = self.submit(context, Operation::Do, command).await?;
+        match decided.reply {
+            Reply::Done { answer, replayed } => Ok(Answered { answer: answer.into(), replayed }),
+            Reply::Rejected { reason, message, replayed } => {
+                Err(Refusal::new(reason, message).with("replayed", replayed.to_string()).into())
+            }
+            Reply::Mismatch => Err(Refusal::new(
+                Reason::RequestIdReused,
+                format!("request id {} was used for another payload", once.request_id),
+            )
+            .with("request_id", once.request_id)
+            .into()),
+            Reply::Tombstone { .. } | Reply::Refused | Reply::Expired | Reply::StaleEpoch { .. } => {
+                Err(Fault::internal("answer a one-service command", UnexpectedReply).into())
+            }
+        }
+    }
+
+    /// How many commands wait or are being done.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.lanes.iter().map(Lane::backlog).sum()
+    }
+
+    async fn submit(&self, context: Context, operation: Operation, command: B::Command) -> Result<Decided, ApiError> {
+        let hash = inbox::request_hash(&command).map_err(|error| Fault::internal("hash a command", error))?;
+        let lanes = self.lanes.len() as u64;
+        let lane = usize::try_from(command.affinity() % lanes).unwrap_or_default();
+        let request = Request {
+            key: context.key,
+            epoch: context.epoch,
+            not_after: context.not_after,
+            operation,
+            command,
+            hash,
+            traceparent: crate::telemetry::current_traceparent(),
+        };
+        Ok(self.lanes[lane].submit(request).await?)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a verdict that only saga steps can have")]
+struct UnexpectedReply;
+
+/// The part of a step context that decides something.
+struct Context {
+    key: Key,
+    epoch: i64,
+    not_after: Option<DateTime<Utc>>,
+}
+
+impl Context {
+    fn read(context: &Option<wire::StepContext>) -> Result<Self, Refusal> {
+        let invalid = |what: &str| Refusal::new(Reason::FieldInvalid, format!("context: {what}"));
+        let context = context.as_ref().ok_or_else(|| invalid("missing"))?;
+        let saga_id = Uuid::parse_str(&context.saga_id).map_err(|_| invalid("saga_id is not a UUID"))?;
+        let step = i16::try_from(context.step).map_err(|_| invalid("step is too large"))?;
+        let epoch = i64::try_from(context.epoch).map_err(|_| invalid("epoch is too large"))?;
+        let not_after = match &context.not_after {
+            None => None,
+            Some(stamp) => Some(
+                u32::try_from(stamp.nanos)
+                    .ok()
+                    .and_then(|nanos| DateTime::from_timestamp(stamp.seconds, nanos))
+                    .ok_or_else(|| invalid("not_after is no instant"))?,
+            ),
+        };
+        Ok(Self { key: Key { saga_id, step }, epoch, not_after })
+    }
+
+    fn of_once(once: Once<'_>) -> Result<Self, Refusal> {
+        let request_id = Uuid::parse_str(once.request_id).map_err(|_| {
+            Refusal::new(Reason::RequestIdInvalid, "request_id must be a UUID").with("field", "request_id")
+        })?;
+        // The parts are separated by a character that neither a subject nor an RPC name may hold.
+        let name = format!("{}\n{}\n{request_id}", once.caller, once.rpc);
+        let saga_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+        Ok(Self { key: Key { saga_id, step: 0 }, epoch: 0, not_after: None })
+    }
+}
+
+impl Decided {
+    fn into_wire(self) -> wire::StepReply {
+        let (verdict, reason, highest_epoch) = match self.reply {
+            Reply::Done { .. } => (wire::Verdict::Done, String::new(), 0),
+            Reply::Rejected { reason, .. } => (wire::Verdict::Rejected, reason.as_str().to_owned(), 0),
+            Reply::Tombstone { reason } => (wire::Verdict::Tombstone, reason.as_str().to_owned(), 0),
+            Reply::Refused => (wire::Verdict::Refused, String::new(), 0),
+            Reply::Expired => (wire::Verdict::Expired, String::new(), 0),
+            Reply::StaleEpoch { highest } => (wire::Verdict::StaleEpoch, String::new(), highest),
+            Reply::Mismatch => (wire::Verdict::Mismatch, String::new(), 0),
+        };
+        wire::StepReply {
+            verdict: verdict.into(),
+            reason,
+            database_time: Some(timestamp(self.database_time)),
+            highest_epoch: u64::try_from(highest_epoch).unwrap_or_default(),
+        }
+    }
+}
+
+fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: at.timestamp(),
+        nanos: i32::try_from(at.timestamp_subsec_nanos()).unwrap_or_default(),
+    }
+}

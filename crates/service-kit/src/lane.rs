@@ -1,0 +1,283 @@
+//! A lane: one task, one connection, one transaction for everything that waits.
+//!
+//! While one transaction runs, the next batch collects; there is no timer. Handlers never hold a connection: they
+//! hand over an item and wait for the answer, and a handler that stops waiting disturbs nobody. Not here: what a
+//! batch does (`Work`), and idempotency (the executor, or the work itself).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::database;
+use crate::fault::Fault;
+use crate::run::Kit;
+use crate::settings::DatabaseSettings;
+
+/// How many items one transaction takes at most.
+const BATCH_ITEMS_MAX: usize = 256;
+/// How many items may wait. Beyond this a submit is refused at once.
+const QUEUE_ITEMS_MAX: usize = 4096;
+/// How often a batch is run again after a conflict or a lock failure.
+const CONFLICT_RETRIES_MAX: u32 = 8;
+const TRANSIENT_RETRIES_MAX: u32 = 3;
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a lane does with a batch.
+pub trait Work: Send + Sync + 'static {
+    /// What is submitted.
+    type Item: Send + Sync + 'static;
+    /// What comes back for one item.
+    type Answer: Send + 'static;
+
+    /// Does the whole batch. The lane has begun a transaction and commits it afterwards; the answers, one per item
+    /// and in order, are given out only once it has. On an error nothing is kept. May be called again for the same
+    /// items, alone or together, also after a commit whose outcome is unknown.
+    fn run(
+        &self,
+        tx: &mut PgConnection,
+        items: &[Self::Item],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, LaneError>> + Send;
+}
+
+/// Why a batch was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// Another transaction decided first; the batch must be run again to see it.
+    #[error("another transaction decided first")]
+    Conflict,
+    /// The database said no, or said nothing.
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+    /// Ours: a broken row, a panic, a programming error.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// What to do about a failed batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Remedy {
+    RunAgain,
+    RunAgainFewTimes,
+    Reconnect,
+    GiveUp,
+}
+
+impl LaneError {
+    fn remedy(&self) -> Remedy {
+        let error = match self {
+            LaneError::Conflict => return Remedy::RunAgain,
+            LaneError::Fault(_) => return Remedy::GiveUp,
+            LaneError::Database(error) => error,
+        };
+        let Some(code) = error.as_database_error().and_then(|e| e.code()) else {
+            return match error {
+                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => Remedy::Reconnect,
+                _ => Remedy::GiveUp,
+            };
+        };
+        match code.as_ref() {
+            // A unique key that another transaction has just taken: its verdict is readable now.
+            "23505" => Remedy::RunAgain,
+            "40001" | "40P01" | "55P03" => Remedy::RunAgainFewTimes,
+            code if code.starts_with("57P") || code.starts_with("08") || code == "25006" => Remedy::Reconnect,
+            _ => Remedy::GiveUp,
+        }
+    }
+}
+
+type Waiting<W> = (<W as Work>::Item, oneshot::Sender<Result<<W as Work>::Answer, Fault>>);
+
+/// A handle to a lane. Clones share it; the lane ends when the last one is gone and its queue is empty.
+pub struct Lane<W: Work> {
+    queue: mpsc::Sender<Waiting<W>>,
+    backlog: Arc<AtomicUsize>,
+}
+
+impl<W: Work> Clone for Lane<W> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), backlog: Arc::clone(&self.backlog) }
+    }
+}
+
+impl<W: Work> Lane<W> {
+    /// Starts the lane's task among the kit's tracked tasks.
+    pub fn start(kit: &Kit, name: &'static str, work: W) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE_ITEMS_MAX);
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let runner = Runner {
+            name,
+            work,
+            database: kit.settings.database.clone(),
+            connection: None,
+            waiting,
+            backlog: Arc::clone(&backlog),
+        };
+        kit.tasks.spawn(runner.run());
+        Self { queue, backlog }
+    }
+
+    /// Hands an item over and waits for its answer.
+    ///
+    /// An answer means committed. A fault means *unknown*: the item may or may not have been done, and submitting it
+    /// again must be harmless. Dropping the future does not take the item back.
+    ///
+    /// # Errors
+    /// A full queue, a database that cannot be reached, or a broken item.
+    pub async fn submit(&self, item: W::Item) -> Result<W::Answer, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.backlog.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send((item, reply)).is_err() {
+            self.backlog.fetch_sub(1, Ordering::Relaxed);
+            return Err(Fault::unavailable("the lane's queue is full"));
+        }
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(Fault::unavailable("the lane has ended")),
+        }
+    }
+
+    /// How many items wait or are being done.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.backlog.load(Ordering::Relaxed)
+    }
+}
+
+struct Runner<W: Work> {
+    name: &'static str,
+    work: W,
+    database: DatabaseSettings,
+    connection: Option<PgConnection>,
+    waiting: mpsc::Receiver<Waiting<W>>,
+    backlog: Arc<AtomicUsize>,
+}
+
+impl<W: Work> Runner<W> {
+    async fn run(mut self) {
+        while let Some(first) = self.waiting.recv().await {
+            // Lets handlers that are ready to run submit first, so that they share this transaction.
+            tokio::task::yield_now().await;
+            let (mut items, mut replies) = (vec![first.0], vec![first.1]);
+            while items.len() < BATCH_ITEMS_MAX {
+                let Ok((item, reply)) = self.waiting.try_recv() else { break };
+                items.push(item);
+                replies.push(reply);
+            }
+            self.serve(items, replies).await;
+        }
+    }
+
+    async fn serve(&mut self, items: Vec<W::Item>, replies: Vec<oneshot::Sender<Result<W::Answer, Fault>>>) {
+        let count = items.len();
+        match self.with_remedies(&items).await {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    // The other end may have stopped waiting; the effect stands all the same.
+                    let _ = reply.send(Ok(answer));
+                }
+            }
+            Err(error) if count > 1 && error.remedy() != Remedy::Reconnect => {
+                tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying one by one");
+                for (item, reply) in items.into_iter().zip(replies) {
+                    let answer = self.with_remedies(std::slice::from_ref(&item)).await;
+                    let answer = answer.and_then(|mut answers| {
+                        answers.pop().ok_or_else(|| LaneError::Fault("no answer for an item".to_owned()))
+                    });
+                    let _ = reply.send(answer.map_err(|error| fault(self.name, Arc::new(error))));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for reply in replies {
+                    let _ = reply.send(Err(fault(self.name, Arc::clone(&error))));
+                }
+            }
+        }
+        self.backlog.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Runs the batch, again where that may help. Every run starts from a clean connection.
+    async fn with_remedies(&mut self, items: &[W::Item]) -> Result<Vec<W::Answer>, LaneError> {
+        let (mut conflicts, mut transients, mut reconnects) = (0, 0, 0);
+        loop {
+            let error = match self.once(items).await {
+                Ok(answers) => return Ok(answers),
+                Err(error) => error,
+            };
+            let (tried, most) = match error.remedy() {
+                Remedy::RunAgain => (&mut conflicts, CONFLICT_RETRIES_MAX),
+                Remedy::RunAgainFewTimes => (&mut transients, TRANSIENT_RETRIES_MAX),
+                // Once: a connection that died while idle. A database that is down is the caller's to wait for.
+                Remedy::Reconnect => (&mut reconnects, 1),
+                Remedy::GiveUp => return Err(error),
+            };
+            if *tried == most {
+                return Err(error);
+            }
+            *tried += 1;
+            tracing::debug!(lane = self.name, %error, "running a batch again");
+        }
+    }
+
+    async fn once(&mut self, items: &[W::Item]) -> Result<Vec<W::Answer>, LaneError> {
+        // Taken out: a connection returns to the lane only from a transaction that ended cleanly.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        sqlx::raw_sql("BEGIN").execute(&mut connection).await?;
+        let done = self.work.run(&mut connection, items).await;
+        match done {
+            Ok(answers) if answers.len() == items.len() => {
+                sqlx::raw_sql("COMMIT").execute(&mut connection).await?;
+                self.connection = Some(connection);
+                Ok(answers)
+            }
+            Ok(_) => Err(LaneError::Fault("a batch answered another number of items".to_owned())),
+            Err(error) => {
+                if error.remedy() != Remedy::Reconnect
+                    && sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok()
+                {
+                    self.connection = Some(connection);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<PgConnection, LaneError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, database::connect_lane(&self.database, self.name)).await {
+            Ok(connection) => Ok(connection?),
+            Err(_) => Err(sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut)).into()),
+        }
+    }
+}
+
+fn fault(lane: &'static str, error: Arc<LaneError>) -> Fault {
+    let reachable = match error.remedy() {
+        Remedy::GiveUp => true,
+        Remedy::RunAgain | Remedy::RunAgainFewTimes | Remedy::Reconnect => false,
+    };
+    let context = format!("write through lane {lane}");
+    if reachable { Fault::internal(context, Shared(error)) } else { Fault::unavailable_because(context, Shared(error)) }
+}
+
+/// One error for every item of a batch.
+#[derive(Debug)]
+struct Shared(Arc<LaneError>);
+
+impl std::fmt::Display for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}

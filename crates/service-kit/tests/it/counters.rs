@@ -1,0 +1,144 @@
+//! Counters that may not go below zero: enough rules to try every path of the executor.
+
+use std::collections::BTreeMap;
+
+use brokerage_types::Reason;
+use serde::Serialize;
+use service_kit::executor::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
+use service_kit::fault::Fault;
+use sqlx::PgConnection;
+
+/// The table of the counters; the row is its own event sequence.
+pub const SCHEMA: &str = "CREATE TABLE counters (name text PRIMARY KEY, value bigint NOT NULL, version bigint NOT NULL)";
+
+#[derive(Debug, Clone, Serialize)]
+pub enum Count {
+    /// Adds to a counter; refused below zero.
+    Add { name: String, by: i64 },
+    /// The same, but cannot be undone.
+    AddForGood { name: String, by: i64 },
+    /// Panics while deciding.
+    Poison,
+    /// Breaks the batch's transaction in the database.
+    BreakStatement,
+}
+
+impl Command for Count {
+    fn name(&self) -> &'static str {
+        match self {
+            Count::Add { .. } => "add",
+            Count::AddForGood { .. } => "add_for_good",
+            Count::Poison => "poison",
+            Count::BreakStatement => "break_statement",
+        }
+    }
+
+    fn is_pivot(&self) -> bool {
+        matches!(self, Count::AddForGood { .. })
+    }
+
+    fn affinity(&self) -> u64 {
+        0
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct World {
+    rows: BTreeMap<String, (i64, i64)>,
+    changed: BTreeMap<String, Vec<Event>>,
+    broken: bool,
+}
+
+pub struct Counters;
+
+impl World {
+    fn add(&mut self, name: &str, by: i64, kind: &'static str) -> Result<(), Rejection> {
+        let (value, version) = self.rows.get(name).copied().unwrap_or_default();
+        if value + by < 0 {
+            return Err(Rejection::new(Reason::InsufficientUsable, format!("{value} is less than {}", -by)));
+        }
+        self.rows.insert(name.to_owned(), (value + by, version + 1));
+        self.changed.entry(name.to_owned()).or_default().push(Event {
+            aggregate: "counter",
+            aggregate_id: name.to_owned(),
+            seq: version + 1,
+            kind,
+            payload: serde_json::json!({ "by": by }),
+        });
+        Ok(())
+    }
+}
+
+impl Books for Counters {
+    type Command = Count;
+    type World = World;
+
+    async fn load(&self, tx: &mut PgConnection, commands: &[&Count]) -> Result<World, sqlx::Error> {
+        let mut names: Vec<String> = commands
+            .iter()
+            .filter_map(|command| match command {
+                Count::Add { name, .. } | Count::AddForGood { name, .. } => Some(name.clone()),
+                Count::Poison | Count::BreakStatement => None,
+            })
+            .collect();
+        names.sort();
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT name, value, version FROM counters WHERE name = ANY($1) ORDER BY name FOR NO KEY UPDATE",
+        )
+        .bind(&names)
+        .fetch_all(tx)
+        .await?;
+        let rows = rows.into_iter().map(|(name, value, version)| (name, (value, version))).collect();
+        Ok(World { rows, ..World::default() })
+    }
+
+    fn execute(&self, world: &mut World, _at: &At, command: &Count) -> Result<Done, Rejection> {
+        match command {
+            Count::Add { name, by } | Count::AddForGood { name, by } => {
+                world.add(name, *by, "Added")?;
+                let value = world.rows.get(name).map(|row| row.0).unwrap_or_default();
+                Ok(Done { effect: serde_json::json!({ "by": by }), answer: value.to_be_bytes().to_vec() })
+            }
+            Count::Poison => panic!("a command that cannot be decided"),
+            Count::BreakStatement => {
+                world.broken = true;
+                Ok(Done::default())
+            }
+        }
+    }
+
+    fn compensate(&self, world: &mut World, _at: &At, command: &Count, undo: Undo<'_>) -> Result<(), Fault> {
+        let by = undo.effect["by"].as_i64().unwrap_or_default();
+        let (Count::Add { name, .. } | Count::AddForGood { name, .. }) = command else { return Ok(()) };
+        world.add(name, -by, "Undone").map_err(|_| Fault::unavailable("cannot undo"))
+    }
+
+    fn tombstone(&self, _world: &mut World, _at: &At, _command: &Count, _reason: Reason) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
+        if world.broken {
+            sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;
+        }
+        let mut events = Vec::new();
+        for (name, changes) in world.changed {
+            let (value, version) = world.rows.get(&name).copied().unwrap_or_default();
+            let written = sqlx::query(
+                "INSERT INTO counters VALUES ($1, $2, $3)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version
+                 WHERE counters.version < excluded.version",
+            )
+            .bind(&name)
+            .bind(value)
+            .bind(version)
+            .execute(&mut *tx)
+            .await?;
+            if written.rows_affected() != 1 {
+                return Err(SaveError::Conflict);
+            }
+            events.extend(changes);
+        }
+        Ok(events)
+    }
+}

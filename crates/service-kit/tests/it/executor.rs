@@ -1,0 +1,233 @@
+//! Once, again, altered, together, undone, never: what the executor promises for every service.
+
+use brokerage_proto::common::v1::{StepContext, StepReply, Verdict};
+use brokerage_types::Reason;
+use dev_cluster::TestDatabase;
+use service_kit::executor::{Executor, Once};
+use service_kit::fault::ApiError;
+use service_kit::run::Kit;
+use service_kit::settings::Settings;
+use sqlx::migrate::Migrator;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::counters::{Count, Counters, SCHEMA};
+
+struct Bench {
+    database: TestDatabase,
+    executor: Executor<Counters>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let database = dev_cluster::test_database(service_kit::database::migrator(&Migrator::DEFAULT)).await.unwrap();
+        let mut connection = PgConnection::connect(&database.url).await.unwrap();
+        sqlx::raw_sql(SCHEMA).execute(&mut connection).await.unwrap();
+        let executor = Executor::start(&kit(&database.url), Counters);
+        Self { database, executor }
+    }
+
+    /// A second process on the same database.
+    fn replica(&self) -> Executor<Counters> {
+        Executor::start(&kit(&self.database.url), Counters)
+    }
+
+    async fn step(&self, context: &StepContext, command: Count) -> StepReply {
+        self.executor.step(&Some(context.clone()), command).await.unwrap()
+    }
+
+    async fn undo(&self, context: &StepContext, command: Count) -> StepReply {
+        let reason = Reason::GaveUp.as_str();
+        self.executor.compensate(&Some(context.clone()), command, reason).await.unwrap()
+    }
+
+    async fn number(&self, query: &'static str) -> i64 {
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+    }
+
+    async fn value(&self) -> i64 {
+        self.number("SELECT coalesce(sum(value), 0)::bigint FROM counters").await
+    }
+
+    async fn events(&self) -> i64 {
+        self.number("SELECT count(*) FROM outbox").await
+    }
+}
+
+fn kit(url: &str) -> Kit {
+    let mut settings = Settings::dev();
+    settings.database.url = url.to_owned();
+    Kit::new(settings).unwrap()
+}
+
+fn saga() -> StepContext {
+    StepContext { saga_id: Uuid::now_v7().to_string(), step: 0, epoch: 1, not_after: None, attempt: 1 }
+}
+
+fn add(by: i64) -> Count {
+    Count::Add { name: "alice".to_owned(), by }
+}
+
+#[tokio::test]
+async fn a_repeated_step_gets_its_first_verdict_and_changes_nothing() {
+    let bench = Bench::new().await;
+    let context = saga();
+    for _ in 0..2 {
+        assert_eq!(bench.step(&context, add(5)).await.verdict(), Verdict::Done);
+    }
+    assert_eq!((bench.value().await, bench.events().await), (5, 1));
+}
+
+#[tokio::test]
+async fn a_rejection_is_remembered_even_when_it_would_be_granted_now() {
+    let bench = Bench::new().await;
+    let refused = saga();
+    assert_eq!(bench.step(&refused, add(-1)).await.verdict(), Verdict::Rejected);
+    assert_eq!(bench.step(&saga(), add(5)).await.verdict(), Verdict::Done);
+    let again = bench.step(&refused, add(-1)).await;
+    assert_eq!((again.verdict(), again.reason.as_str()), (Verdict::Rejected, "INSUFFICIENT_USABLE"));
+    assert_eq!((bench.value().await, bench.events().await), (5, 1));
+}
+
+#[tokio::test]
+async fn another_command_under_the_same_key_is_a_mismatch() {
+    let bench = Bench::new().await;
+    let context = saga();
+    bench.step(&context, add(5)).await;
+    assert_eq!(bench.step(&context, add(6)).await.verdict(), Verdict::Mismatch);
+    assert_eq!(bench.undo(&context, add(6)).await.verdict(), Verdict::Mismatch);
+    assert_eq!(bench.value().await, 5);
+}
+
+#[tokio::test]
+async fn a_step_undone_twice_is_undone_once_and_never_runs_again() {
+    let bench = Bench::new().await;
+    let context = saga();
+    bench.step(&context, add(5)).await;
+    for _ in 0..2 {
+        assert_eq!(bench.undo(&context, add(5)).await.verdict(), Verdict::Done);
+    }
+    assert_eq!(bench.step(&context, add(5)).await.verdict(), Verdict::Tombstone);
+    assert_eq!((bench.value().await, bench.events().await), (0, 2));
+}
+
+#[tokio::test]
+async fn a_step_that_arrives_after_its_tombstone_never_runs() {
+    let bench = Bench::new().await;
+    let context = saga();
+    assert_eq!(bench.undo(&context, add(5)).await.verdict(), Verdict::Done);
+    let late = bench.step(&context, add(5)).await;
+    assert_eq!((late.verdict(), late.reason.as_str()), (Verdict::Tombstone, "GAVE_UP"));
+    assert_eq!((bench.value().await, bench.events().await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_pivot_that_ran_refuses_and_one_that_did_not_is_dead() {
+    let bench = Bench::new().await;
+    let pivot = || Count::AddForGood { name: "alice".to_owned(), by: 5 };
+    let (ran, never) = (saga(), saga());
+    bench.step(&ran, pivot()).await;
+    assert_eq!(bench.undo(&ran, pivot()).await.verdict(), Verdict::Refused);
+    assert_eq!(bench.undo(&never, pivot()).await.verdict(), Verdict::Done);
+    assert_eq!(bench.step(&never, pivot()).await.verdict(), Verdict::Tombstone);
+    assert_eq!(bench.value().await, 5);
+}
+
+#[tokio::test]
+async fn an_expired_attempt_and_a_stale_epoch_leave_no_row() {
+    let bench = Bench::new().await;
+    let expired = StepContext { not_after: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }), ..saga() };
+    assert_eq!(bench.step(&expired, add(5)).await.verdict(), Verdict::Expired);
+    assert_eq!(bench.number("SELECT count(*) FROM inbox").await, 0);
+    let newer = StepContext { epoch: 7, ..saga() };
+    bench.step(&newer, add(5)).await;
+    let zombie = StepContext { epoch: 6, step: 1, ..newer.clone() };
+    let reply = bench.step(&zombie, add(5)).await;
+    assert_eq!((reply.verdict(), reply.highest_epoch), (Verdict::StaleEpoch, 7));
+    assert_eq!(bench.step(&StepContext { epoch: 6, ..newer }, add(5)).await.verdict(), Verdict::Done);
+    assert_eq!(bench.value().await, 5);
+}
+
+#[tokio::test]
+async fn sixty_four_concurrent_copies_over_two_replicas_have_one_effect() {
+    let bench = Bench::new().await;
+    let replica = bench.replica();
+    let request_id = Uuid::new_v4().to_string();
+    let calls = (0..64).map(|call| {
+        let executor = if call % 2 == 0 { bench.executor.clone() } else { replica.clone() };
+        let once = Once { caller: "alice", rpc: "Add", request_id: &request_id };
+        async move { executor.once(once, add(5)).await.unwrap() }
+    });
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(|answered| answered.answer[..] == 5_i64.to_be_bytes()));
+    assert_eq!(answers.iter().filter(|answered| !answered.replayed).count(), 1);
+    assert_eq!((bench.value().await, bench.events().await), (5, 1));
+}
+
+#[tokio::test]
+async fn a_reused_request_id_is_refused_and_another_callers_is_his_own() {
+    let bench = Bench::new().await;
+    let request_id = Uuid::new_v4().to_string();
+    let once = |caller| Once { caller, rpc: "Add", request_id: &request_id };
+    bench.executor.once(once("alice"), add(5)).await.unwrap();
+    let error = bench.executor.once(once("alice"), add(6)).await.unwrap_err();
+    assert!(matches!(error, ApiError::Refusal(refusal) if refusal.reason == Reason::RequestIdReused));
+    bench.executor.once(once("bob"), add(6)).await.unwrap();
+    assert_eq!(bench.value().await, 11);
+}
+
+#[tokio::test]
+async fn a_poison_command_hurts_only_itself() {
+    let bench = Bench::new().await;
+    let poisons = [Count::Poison, Count::BreakStatement];
+    let bad = poisons.map(|poison| {
+        let executor = bench.executor.clone();
+        async move { executor.step(&Some(saga()), poison).await.is_err() }
+    });
+    let good = (0..20).map(|_| {
+        let executor = bench.executor.clone();
+        async move { executor.step(&Some(saga()), add(1)).await.unwrap().verdict() == Verdict::Done }
+    });
+    let (bad, good) =
+        futures::future::join(futures::future::join_all(bad), futures::future::join_all(good)).await;
+    assert!(bad.into_iter().all(|failed| failed) && good.into_iter().all(|done| done));
+    assert_eq!(bench.value().await, 20);
+}
+
+#[tokio::test]
+async fn two_replicas_lose_no_update_of_one_row() {
+    let bench = Bench::new().await;
+    let replica = bench.replica();
+    let calls = (0..200).map(|call| {
+        let executor = if call % 2 == 0 { bench.executor.clone() } else { replica.clone() };
+        async move { executor.step(&Some(saga()), add(1)).await.unwrap().verdict() }
+    });
+    let verdicts = futures::future::join_all(calls).await;
+    assert!(verdicts.into_iter().all(|verdict| verdict == Verdict::Done));
+    assert_eq!((bench.value().await, bench.events().await), (200, 200));
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_disturbs_nobody() {
+    let bench = Bench::new().await;
+    let context = saga();
+    let abandoned = Some(context.clone());
+    // Polled once, so that the command is handed over, then dropped.
+    let call = bench.executor.step(&abandoned, add(5));
+    assert!(futures::future::FutureExt::now_or_never(call).is_none());
+    assert_eq!(bench.step(&context, add(5)).await.verdict(), Verdict::Done);
+    assert_eq!(bench.value().await, 5);
+}
+
+#[tokio::test]
+async fn a_lane_whose_connection_died_opens_another() {
+    let bench = Bench::new().await;
+    bench.step(&saga(), add(1)).await;
+    let killed = bench
+        .number("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        .await;
+    assert!(killed > 0);
+    assert_eq!(bench.step(&saga(), add(1)).await.verdict(), Verdict::Done);
+    assert_eq!(bench.value().await, 2);
+}
