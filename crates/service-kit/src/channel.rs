@@ -116,7 +116,9 @@ pub async fn with_deadline<T>(
 ) -> Result<T, Status> {
     match tokio::time::timeout(deadline, call).await {
         Ok(answer) => answer,
-        Err(_) => Err(Refusal::new(Reason::DeadlineExceeded, "no answer in time; the outcome is not known").into()),
+        Err(_) => {
+            Err(Refusal::new(Reason::DeadlineExceeded, "no answer in time; the outcome is not known").into())
+        }
     }
 }
 

@@ -109,15 +109,32 @@ pub async fn connect_lane(settings: &DatabaseSettings, name: &str) -> Result<PgC
         .await
 }
 
+/// Opens a connection that only looks: whether the database answers, whether its schema is current. Its own, so that
+/// readiness does not depend on how busy the others are.
+///
+/// # Errors
+/// The database cannot be reached in time, or refuses.
+pub async fn connect_probe(settings: &DatabaseSettings) -> Result<PgConnection, sqlx::Error> {
+    let options = options(&settings.url, settings, "probe")?;
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected,
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
 fn options(url: &str, settings: &DatabaseSettings, name: &str) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
-    Ok(options
-        .application_name(name)
-        .options([
-            ("lock_timeout", format!("{}ms", settings.lock_timeout_ms).as_str()),
-            ("statement_timeout", format!("{}ms", settings.statement_timeout_ms).as_str()),
-            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
-        ]))
+    Ok(options.application_name(name).options([
+        ("lock_timeout", format!("{}ms", settings.lock_timeout_ms).as_str()),
+        ("statement_timeout", format!("{}ms", settings.statement_timeout_ms).as_str()),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+    ]))
+}
+
+/// The kit's migrations alone: inbox and outbox.
+#[must_use]
+pub fn kit_migrations() -> Migrator {
+    migrator(&Migrator::DEFAULT)
 }
 
 /// The kit's migrations followed by the service's own.
@@ -135,16 +152,20 @@ pub fn migrator(service: &Migrator) -> Migrator {
 /// The database cannot be reached, or a migration fails; then that migration has changed nothing.
 pub async fn migrate(url: &str, migrator: &Migrator) -> Result<(), MigrateError> {
     let mut connection = url.parse::<PgConnectOptions>()?.application_name("migrate").connect().await?;
-    migrator.run(&mut connection).await
+    // Not `run`: its future cannot be shown to be Send, so nothing that migrates could be spawned.
+    migrator.run_direct(None, &mut connection, false).await
 }
 
 /// Whether every migration of `migrator` has been applied as it is written here.
 ///
 /// # Errors
 /// The database cannot be reached.
-pub async fn schema_is_current(pool: &PgPool, migrator: &Migrator) -> Result<bool, sqlx::Error> {
+pub async fn schema_is_current(
+    connection: &mut PgConnection,
+    migrator: &Migrator,
+) -> Result<bool, sqlx::Error> {
     let query = "SELECT version, checksum FROM _sqlx_migrations WHERE success";
-    let rows: Vec<(i64, Vec<u8>)> = match sqlx::query_as(query).fetch_all(pool).await {
+    let rows: Vec<(i64, Vec<u8>)> = match sqlx::query_as(query).fetch_all(connection).await {
         Ok(rows) => rows,
         Err(error) if is_undefined_table(&error) => return Ok(false),
         Err(error) => return Err(error),

@@ -8,8 +8,6 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 
-
-
 use brokerage_types::{Class, FieldViolation, Reason};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -269,25 +267,27 @@ pub fn unknown_method() -> Status {
     Status::with_error_details(Code::Unimplemented, "there is no such method here", details)
 }
 
-/// Gives an `ErrorInfo` to a status that tonic made by itself, before any handler ran.
+/// Gives an `ErrorInfo` to a status that tonic made by itself, before any handler ran. `None` if it has details, or
+/// if nothing is wrong.
 ///
 /// tonic calls a message that it cannot decode INTERNAL; that is the caller's mistake, and is said so.
 #[must_use]
-pub fn explained(status: &Status) -> Status {
+pub fn explained(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
-        return status.clone();
+        return None;
     }
     match status.code() {
-        Code::OutOfRange => Refusal::new(Reason::MessageTooLarge, status.message()).into(),
+        Code::Ok => None,
+        Code::OutOfRange => Some(Refusal::new(Reason::MessageTooLarge, status.message()).into()),
         Code::Internal => {
             let message = format!("the message cannot be read: {}", status.message());
-            Refusal::new(Reason::FieldInvalid, message).into()
+            Some(Refusal::new(Reason::FieldInvalid, message).into())
         }
-        Code::Unimplemented if status.message().is_empty() => unknown_method(),
+        Code::Unimplemented if status.message().is_empty() => Some(unknown_method()),
         code => {
             let mut details = ErrorDetails::new();
             details.set_error_info(code_name(code), DOMAIN, HashMap::new());
-            Status::with_error_details(code, status.message(), details)
+            Some(Status::with_error_details(code, status.message(), details))
         }
     }
 }
@@ -317,73 +317,4 @@ pub fn code_name(code: Code) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_arrives_with_its_class_and_itself() {
-        for reason in Reason::ALL {
-            let status = Status::from(Refusal::new(*reason, "why").with("key", "value"));
-            assert_eq!(status.code(), code(reason.class()), "{reason:?}");
-            assert_eq!(reason_of(&status), Some(*reason));
-            let info = status.get_details_error_info().expect("one ErrorInfo");
-            assert_eq!(info.domain, DOMAIN);
-            assert_eq!(info.metadata.get("key").map(String::as_str), Some("value"));
-            assert!(info.reason.len() <= 63);
-        }
-    }
-
-    #[test]
-    fn a_violation_starts_with_its_own_reason() {
-        let status = Status::from(Refusal::field("limit_price", Reason::OffTick, "must be a multiple of 0.01"));
-        let bad = status.get_details_bad_request().expect("a BadRequest");
-        assert_eq!(bad.field_violations.len(), 1);
-        assert_eq!(bad.field_violations[0].field, "limit_price");
-        assert_eq!(bad.field_violations[0].description, "OFF_TICK: must be a multiple of 0.01");
-    }
-
-    #[test]
-    fn a_fault_tells_callers_nothing() {
-        let fault = Fault::internal("load order", "secret table is broken");
-        assert_eq!(fault.chain(), "load order: secret table is broken");
-        let status = Status::from(fault);
-        assert_eq!(status.code(), Code::Internal);
-        assert_eq!(status.message(), "internal error");
-        assert_eq!(reason_of(&status), Some(Reason::InternalFault));
-    }
-
-    #[test]
-    fn a_database_that_is_away_is_unavailable_and_never_a_refusal() {
-        for error in [
-            sqlx::Error::PoolTimedOut,
-            sqlx::Error::PoolClosed,
-            sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()),
-        ] {
-            let status = Status::from(ApiError::from(error));
-            assert_eq!(status.code(), Code::Unavailable);
-            assert_eq!(reason_of(&status), Some(Reason::DatabaseUnavailable));
-        }
-        let broken = Status::from(ApiError::from(sqlx::Error::RowNotFound));
-        assert_eq!(broken.code(), Code::Internal);
-    }
-
-    #[test]
-    fn context_keeps_the_cause_and_the_kind() {
-        let error: Result<(), sqlx::Error> = Err(sqlx::Error::PoolTimedOut);
-        let fault = error.context("load order").context("answer GetOrder").expect_err("it failed");
-        assert_eq!(fault.kind, FaultKind::Unavailable);
-        assert!(fault.chain().starts_with("answer GetOrder: load order: "), "{}", fault.chain());
-    }
-
-    #[test]
-    fn what_tonic_says_by_itself_is_explained() {
-        let too_large = explained(&Status::out_of_range("found 70000 bytes"));
-        assert_eq!(reason_of(&too_large), Some(Reason::MessageTooLarge));
-        let unreadable = explained(&Status::internal("invalid wire type"));
-        assert_eq!(unreadable.code(), Code::InvalidArgument);
-        let unknown = explained(&Status::unimplemented(""));
-        assert_eq!(unknown.get_details_error_info().expect("explained").reason, "METHOD_UNKNOWN");
-        let ours = Status::from(Refusal::new(Reason::InternalFault, "internal error"));
-        assert_eq!(explained(&ours).code(), Code::Internal);
-    }
-}
+mod tests;

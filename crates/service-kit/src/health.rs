@@ -8,18 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::database::{self, Reads};
+use crate::database;
+use crate::settings::DatabaseSettings;
 
 /// How often the database is asked while all is well.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is asked while it is not.
 const CHECK_INTERVAL_UNREADY: Duration = Duration::from_millis(100);
+
+/// How long the database may take to say that it is there.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether a service should be called. Clones share the answer.
 #[derive(Debug, Clone)]
@@ -66,28 +71,69 @@ impl Health {
         }
     }
 
+    /// Ends every watching stream; nothing can be asked any more.
+    pub(crate) async fn end(mut self) {
+        for name in ["", "readiness", "liveness"].iter().chain(self.services.iter()) {
+            self.reporter.clear_service_status(name).await;
+        }
+    }
+
     /// Follows the database until `stop`, and is not ready from then on.
-    pub(crate) async fn follow(self, reads: Reads, migrator: Migrator, stop: CancellationToken) {
-        let mut schema_seen = false;
+    pub(crate) async fn follow(
+        self,
+        database: DatabaseSettings,
+        migrator: Migrator,
+        stop: CancellationToken,
+    ) {
+        let mut probe = Probe { database, migrator, connection: None };
         while !stop.is_cancelled() {
-            let ready = is_usable(&reads, &migrator, &mut schema_seen).await;
+            let ready = probe.is_usable().await;
             if stop.is_cancelled() {
-                break;
+                return;
             }
             self.set_ready(ready).await;
             let pause = if ready { CHECK_INTERVAL } else { CHECK_INTERVAL_UNREADY };
             let _ = tokio::time::timeout(pause, stop.cancelled()).await;
         }
-        self.set_ready(false).await;
     }
 }
 
-/// Once current, a schema stays so: migrations only go forward. Then a bare question is enough.
-async fn is_usable(reads: &Reads, migrator: &Migrator, schema_seen: &mut bool) -> bool {
-    let pool = reads.uncancellable();
-    if *schema_seen {
-        return sqlx::query("SELECT 1").execute(pool).await.is_ok();
+/// Looks at the database over a connection of its own.
+struct Probe {
+    database: DatabaseSettings,
+    migrator: Migrator,
+    connection: Option<PgConnection>,
+}
+
+impl Probe {
+    /// Each new connection sees the whole schema first: it may lead to another database. Later a bare question is
+    /// enough, because migrations only go forward.
+    async fn is_usable(&mut self) -> bool {
+        let was_there = self.connection.is_some();
+        let looked = match self.connection.take() {
+            Some(connection) => Self::ask(connection).await,
+            None => self.connect().await,
+        };
+        match looked {
+            Ok(connection) => self.connection = connection,
+            Err(error) if was_there => tracing::warn!(%error, "the database does not answer any more"),
+            Err(error) => tracing::debug!(%error, "the database does not answer"),
+        }
+        self.connection.is_some()
     }
-    *schema_seen = matches!(database::schema_is_current(pool, migrator).await, Ok(true));
-    *schema_seen
+
+    async fn ask(mut connection: PgConnection) -> Result<Option<PgConnection>, sqlx::Error> {
+        let answer =
+            tokio::time::timeout(ANSWER_TIMEOUT, sqlx::query("SELECT 1").execute(&mut connection)).await;
+        match answer {
+            Ok(answer) => answer.map(|_| Some(connection)),
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    async fn connect(&self) -> Result<Option<PgConnection>, sqlx::Error> {
+        let mut connection = database::connect_probe(&self.database).await?;
+        let current = database::schema_is_current(&mut connection, &self.migrator).await?;
+        Ok(current.then_some(connection))
+    }
 }

@@ -263,7 +263,11 @@ fn fault(lane: &'static str, error: Arc<LaneError>) -> Fault {
         Remedy::RunAgain | Remedy::RunAgainFewTimes | Remedy::Reconnect => false,
     };
     let context = format!("write through lane {lane}");
-    if reachable { Fault::internal(context, Shared(error)) } else { Fault::unavailable_because(context, Shared(error)) }
+    if reachable {
+        Fault::internal(context, Shared(error))
+    } else {
+        Fault::unavailable_because(context, Shared(error))
+    }
 }
 
 /// One error for every item of a batch.

@@ -3,7 +3,9 @@
 //! Labels are bounded: methods come from the rules table, statuses from gRPC's list. No ids, ever.
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// What opens a metrics endpoint's content.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -32,8 +34,11 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let calls = HistogramVec::new(
-            HistogramOpts::new("rpc_server_call_duration_seconds", "Duration of calls until their answer's head.")
-                .buckets(SECONDS_BUCKETS.to_vec()),
+            HistogramOpts::new(
+                "rpc_server_call_duration_seconds",
+                "Duration of calls until their answer's head.",
+            )
+            .buckets(SECONDS_BUCKETS.to_vec()),
             &["rpc_method", "rpc_response_status_code"],
         )?;
         let active = IntGaugeVec::new(
@@ -49,7 +54,12 @@ impl Metrics {
     ///
     /// # Errors
     /// A name that is taken or not acceptable.
-    pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    pub fn counter(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -65,7 +75,12 @@ impl Metrics {
     ///
     /// # Errors
     /// A name that is taken or not acceptable.
-    pub fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+    pub fn seconds(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<HistogramVec, prometheus::Error> {
         let options = HistogramOpts::new(name, help).buckets(SECONDS_BUCKETS.to_vec());
         self.add(HistogramVec::new(options, labels)?)
     }

@@ -22,5 +22,9 @@ async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if health.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }

@@ -4,8 +4,8 @@
 //! anew for each page.
 
 use brokerage_types::Reason;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -54,10 +54,13 @@ impl PageRequest {
             Ok(0) => SIZE_DEFAULT,
             Ok(size) => size.min(SIZE_MAX),
             Err(_) => {
-                return Err(Refusal::field("page_size", Reason::PageSizeNegative, "must not be negative").into());
+                return Err(
+                    Refusal::field("page_size", Reason::PageSizeNegative, "must not be negative").into()
+                );
             }
         };
-        let filter = serde_json::to_vec(filter).map_err(|error| Fault::internal("hash the filters", error))?;
+        let filter =
+            serde_json::to_vec(filter).map_err(|error| Fault::internal("hash the filters", error))?;
         let filter_hash = to_hex(&Sha256::digest(&filter)[..FILTER_HASH_BYTES]);
         let after = if page_token.is_empty() { None } else { Some(open(page_token, &filter_hash)?) };
         Ok(Self { size, after, filter_hash })
@@ -83,7 +86,11 @@ impl PageRequest {
     ///
     /// # Errors
     /// A fault if the cursor cannot be written as JSON.
-    pub fn cut<T, C: Serialize>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> C) -> ApiResult<(Vec<T>, String)> {
+    pub fn cut<T, C: Serialize>(
+        &self,
+        mut rows: Vec<T>,
+        cursor: impl Fn(&T) -> C,
+    ) -> ApiResult<(Vec<T>, String)> {
         if rows.len() <= self.size {
             return Ok((rows, String::new()));
         }
@@ -114,7 +121,8 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |character: &u8| char::from(*character).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit =
+        |character: &u8| char::from(*character).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;
@@ -164,7 +172,9 @@ mod tests {
     #[test]
     fn broken_tokens_are_refused() {
         let token = PageRequest::parse(2, "", &()).unwrap().next_token(&7).unwrap();
-        for broken in ["x", &token[1..], &token[..token.len() - 1], &format!("{token}zz"), "İ", &"0".repeat(5000)] {
+        for broken in
+            ["x", &token[1..], &token[..token.len() - 1], &format!("{token}zz"), "İ", &"0".repeat(5000)]
+        {
             assert_eq!(refused(PageRequest::parse(2, broken, &())), Reason::PageTokenInvalid, "{broken}");
         }
     }

@@ -40,7 +40,8 @@ fn described(all: &[u8], served: &[&str]) -> Result<FileDescriptorSet, Error> {
         .collect();
     while let Some(name) = waiting.pop() {
         if needed.insert(name) {
-            waiting.extend(by_name.get(name).iter().flat_map(|file| file.dependency.iter().map(String::as_str)));
+            waiting
+                .extend(by_name.get(name).iter().flat_map(|file| file.dependency.iter().map(String::as_str)));
         }
     }
     let needed = files.iter().filter(|file| needed.contains(file.name()));

@@ -11,6 +11,9 @@ use tokio_util::task::TaskTracker;
 use crate::health::Health;
 use crate::settings::DrainSettings;
 
+/// How long loops and lanes may take once no call is in progress. Longer than a statement may.
+const TASKS_FINISH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A token that is cancelled by SIGTERM or Ctrl-C.
 #[must_use]
 pub fn on_signal() -> CancellationToken {
@@ -51,6 +54,8 @@ pub(crate) async fn announce(
     health.set_ready(false).await;
     tokio::time::sleep(Duration::from_millis(drain.grace_ms)).await;
     stop.cancel();
+    // Health is watched by streams that would keep their connections open for ever.
+    health.end().await;
 }
 
 /// Waits until the servers are done, at most `finish_ms` after `stop`.
@@ -75,10 +80,10 @@ pub(crate) async fn finish<E>(
     }
 }
 
-/// Waits until every tracked task is done, at most `finish_ms`.
-pub(crate) async fn finish_tasks(tasks: &TaskTracker, drain: &DrainSettings) {
+/// Waits until every tracked task is done, for a short while.
+pub(crate) async fn finish_tasks(tasks: &TaskTracker) {
     tasks.close();
-    if tokio::time::timeout(Duration::from_millis(drain.finish_ms), tasks.wait()).await.is_err() {
-        tracing::warn!("{} tasks did not finish within {} ms", tasks.len(), drain.finish_ms);
+    if tokio::time::timeout(TASKS_FINISH_TIMEOUT, tasks.wait()).await.is_err() {
+        tracing::warn!("{} tasks did not finish in time", tasks.len());
     }
 }

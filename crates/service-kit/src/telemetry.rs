@@ -65,13 +65,14 @@ pub async fn flush() {
 }
 
 fn provider(endpoint: &str, service: &str) -> Option<SdkTracerProvider> {
-    let exporter = match opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build() {
-        Ok(exporter) => exporter,
-        Err(error) => {
-            eprintln!("traces are off: {error}");
-            return None;
-        }
-    };
+    let exporter =
+        match opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build() {
+            Ok(exporter) => exporter,
+            Err(error) => {
+                eprintln!("traces are off: {error}");
+                return None;
+            }
+        };
     let resource = Resource::builder().with_service_name(service.to_owned()).build();
     Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
@@ -121,7 +122,8 @@ impl TraceParent {
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let lengths = [version.len(), trace.len(), span.len(), flags.len()];
         let digits = |byte: u8| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if version != "00" || parts.next().is_some() || lengths != [2, 32, 16, 2] || !text.bytes().all(digits) {
+        if version != "00" || parts.next().is_some() || lengths != [2, 32, 16, 2] || !text.bytes().all(digits)
+        {
             return None;
         }
         let parent = Self {
@@ -187,6 +189,24 @@ mod tests {
         ] {
             assert_eq!(TraceParent::parse(bad), None, "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_is_away_harms_nobody() {
+        let settings = TelemetrySettings {
+            log: "off".to_owned(),
+            format: LogFormat::Json,
+            otlp_endpoint: Some("http://127.0.0.1:1".to_owned()),
+        };
+        init(&settings, "test-svc");
+        init(&settings, "test-svc");
+        let parent = TraceParent::random();
+        let span = tracing::info_span!("rpc");
+        set_parent(&span, &parent);
+        let seen = span.in_scope(current_traceparent).expect("a trace");
+        assert_eq!(TraceParent::parse(&seen).expect("valid").trace_id(), parent.trace_id());
+        drop(span);
+        flush().await;
     }
 
     #[tokio::test]

@@ -119,7 +119,12 @@ impl Fields {
     }
 
     /// An enum value of the wire. Zero counts as not given, unknown numbers as invalid.
-    pub fn choice<W: TryFrom<i32>, T>(&mut self, field: &str, value: i32, read: impl Fn(W) -> Option<T>) -> Option<T> {
+    pub fn choice<W: TryFrom<i32>, T>(
+        &mut self,
+        field: &str,
+        value: i32,
+        read: impl Fn(W) -> Option<T>,
+    ) -> Option<T> {
         if value == 0 {
             self.violate(field, Reason::FieldRequired, "must be given");
             return None;

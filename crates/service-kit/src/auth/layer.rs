@@ -5,8 +5,8 @@ use std::sync::Arc;
 use brokerage_types::Reason;
 use tonic::Status;
 
-use super::rules::{self, Access};
 use super::Authenticator;
+use super::rules::{self, Access};
 use crate::fault::{self, Refusal};
 use crate::stack::{Around, Next, Request, Response};
 

@@ -53,8 +53,11 @@ impl Authenticator {
     /// Services, by the accepted callers of the settings.
     #[must_use]
     pub fn services(settings: &AuthSettings, clock: SharedClock) -> Self {
-        let secrets =
-            settings.accepted_callers.iter().map(|(name, secret)| (name.clone(), fingerprint(secret))).collect();
+        let secrets = settings
+            .accepted_callers
+            .iter()
+            .map(|(name, secret)| (name.clone(), fingerprint(secret)))
+            .collect();
         Self { callers: Arc::new(Callers::Services(secrets)), clock }
     }
 
@@ -92,8 +95,10 @@ impl Authenticator {
 
 fn service(secrets: &HashMap<String, Fingerprint>, headers: &HeaderMap) -> Result<Principal, Refusal> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let refused = || Refusal::new(Reason::ServiceSecretInvalid, "no service is known by this name and secret");
-    let (name, secret) = header(SERVICE_NAME_HEADER).zip(header(SERVICE_SECRET_HEADER)).ok_or_else(refused)?;
+    let refused =
+        || Refusal::new(Reason::ServiceSecretInvalid, "no service is known by this name and secret");
+    let (name, secret) =
+        header(SERVICE_NAME_HEADER).zip(header(SERVICE_SECRET_HEADER)).ok_or_else(refused)?;
     // An unknown name is compared as well, so that it takes as long as a known one.
     let wanted = secrets.get(name);
     let same = same(&fingerprint(secret), wanted.unwrap_or(&Fingerprint::default()));
@@ -123,11 +128,13 @@ mod tests {
     use crate::clock::{ManualClock, SystemClock};
     use crate::settings::Settings;
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn headers(pairs: &Pairs) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn user(pairs: &[(&'static str, &'static str)]) -> Result<(Role, String), Reason> {
+    type Pairs = [(&'static str, &'static str)];
+
+    fn user(pairs: &Pairs) -> Result<(Role, String), Reason> {
         Authenticator::users(&Settings::dev().auth, SystemClock::shared())
             .authenticate(&headers(pairs))
             .map(|principal| (principal.role, principal.subject))
@@ -136,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_user_is_who_the_token_says() {
-        let table: &[(&[(&str, &str)], Result<Role, Reason>)] = &[
+        let table: &[(&Pairs, Result<Role, Reason>)] = &[
             (&[("authorization", "Bearer token-admin")], Ok(Role::Admin)),
             (&[("authorization", "bearer token-admin")], Ok(Role::Admin)),
             (&[("authorization", "Bearer token-employee")], Ok(Role::Employee)),

@@ -104,7 +104,9 @@ impl Principal {
     /// `TOKEN_MISSING` when no authentication layer saw the request.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Refusal> {
         let principal = request.extensions().get::<Self>();
-        principal.cloned().ok_or_else(|| Refusal::new(Reason::TokenMissing, "the request is not authenticated"))
+        principal
+            .cloned()
+            .ok_or_else(|| Refusal::new(Reason::TokenMissing, "the request is not authenticated"))
     }
 
     /// Whose things it may see.
@@ -149,8 +151,9 @@ impl Principal {
     }
 
     fn visible(&self, field: &str) -> ApiResult<CustomerId> {
-        let customer = CustomerId::parse(field)
-            .map_err(|error| ApiError::from(Refusal::field("customer_id", error.reason(), error.to_string())))?;
+        let customer = CustomerId::parse(field).map_err(|error| {
+            ApiError::from(Refusal::field("customer_id", error.reason(), error.to_string()))
+        })?;
         if self.scope().contains(&customer) {
             return Ok(customer);
         }

@@ -112,8 +112,11 @@ mod tests {
 
     #[test]
     fn every_rpc_has_one_rule_and_every_rule_an_rpc() {
-        let ruled: BTreeSet<String> =
-            RULES.iter().filter(|(path, _)| path.starts_with("/brokerage.")).map(|(path, _)| (*path).into()).collect();
+        let ruled: BTreeSet<String> = RULES
+            .iter()
+            .filter(|(path, _)| path.starts_with("/brokerage."))
+            .map(|(path, _)| (*path).into())
+            .collect();
         assert_eq!(ruled, described());
         assert_eq!(BY_PATH.len(), RULES.len(), "a path has two rules");
     }
@@ -159,7 +162,11 @@ mod tests {
             ("asset.v1.AssetService", "UpsertAsset Transfer", [true, false, false, false, false]),
             ("asset.v1.AssetService", "OpenAsset Withdraw", [true, false, true, false, false]),
             ("asset.v1.AssetService", "Deposit", [true, true, false, false, false]),
-            ("asset.v1.AssetService", "ListAssets ListPostings GetBalanceAt", [true, true, true, true, false]),
+            (
+                "asset.v1.AssetService",
+                "ListAssets ListPostings GetBalanceAt",
+                [true, true, true, true, false],
+            ),
             ("asset.v1.CustomerService", "UpsertCustomer", [true, false, false, false, false]),
             ("asset.v1.CustomerService", "GetCustomer", [true, true, true, true, false]),
             ("asset.v1.CustomerService", "ListCustomers", [true, false, false, true, false]),

@@ -79,7 +79,7 @@ impl<B: Books> BookWork<B> {
         world: &mut B::World,
         request: &Request<B::Command>,
     ) -> Result<Reply, LaneError> {
-        let at = At { saga_id: request.key.saga_id, step: request.key.step, now: inbox.now };
+        let at = request.at(inbox);
         match (known(inbox, request), request.operation) {
             (Known::Answer(reply), _) => Ok(reply),
             (Known::Undecided, Operation::Do) => {
@@ -87,7 +87,8 @@ impl<B: Books> BookWork<B> {
                 let (row, reply) = match decided {
                     Ok(done) => {
                         let reply = Reply::Done { answer: done.answer.clone(), replayed: false };
-                        let row = Row { effect: done.effect, answer: done.answer, ..request.row(Verdict::Done) };
+                        let row =
+                            Row { effect: done.effect, answer: done.answer, ..request.row(Verdict::Done) };
                         (row, reply)
                     }
                     Err(rejection) => {
@@ -104,10 +105,12 @@ impl<B: Books> BookWork<B> {
                 Ok(reply)
             }
             (Known::Undecided | Known::Undo, Operation::Compensate(reason)) => {
-                self.undo(inbox, world, request, &at, reason)?;
+                self.undo(inbox, world, request, reason)?;
                 Ok(Reply::Done { answer: Vec::new(), replayed: false })
             }
-            (Known::Undo, Operation::Do) => Err(LaneError::Fault("a step to do cannot be one to undo".to_owned())),
+            (Known::Undo, Operation::Do) => {
+                Err(LaneError::Fault("a step to do cannot be one to undo".to_owned()))
+            }
         }
     }
 
@@ -116,15 +119,15 @@ impl<B: Books> BookWork<B> {
         inbox: &mut Inbox,
         world: &mut B::World,
         request: &Request<B::Command>,
-        at: &At,
         reason: Reason,
     ) -> Result<(), LaneError> {
+        let at = request.at(inbox);
         let effect = inbox.row(request.key).map(|row| row.effect.clone());
         let outcome = guarded(&request.command, || match &effect {
-            Some(effect) => self.books.compensate(world, at, &request.command, Undo { effect, reason }),
-            None => self.books.tombstone(world, at, &request.command, reason),
+            Some(effect) => self.books.compensate(world, &at, &request.command, Undo { effect, reason }),
+            None => self.books.tombstone(world, &at, &request.command, reason),
         })?;
-        outcome.map_err(|fault| broken(&fault))?;
+        outcome.map_err(|fault: Fault| LaneError::Fault(fault.chain()))?;
         if effect.is_some() {
             inbox.compensate(request.key, reason);
         } else {
@@ -135,6 +138,10 @@ impl<B: Books> BookWork<B> {
 }
 
 impl<C: Command> Request<C> {
+    fn at(&self, inbox: &Inbox) -> At {
+        At { saga_id: self.key.saga_id, step: self.key.step, now: inbox.now }
+    }
+
     fn row(&self, verdict: Verdict) -> Row {
         Row {
             verdict,
@@ -167,7 +174,9 @@ impl<B: Books> Work for BookWork<B> {
         if open.is_empty() {
             let answer = |request| match known(&inbox, request) {
                 Known::Answer(reply) => Ok(Decided { reply, database_time }),
-                Known::Undecided | Known::Undo => Err(LaneError::Fault("an open request was left out".to_owned())),
+                Known::Undecided | Known::Undo => {
+                    Err(LaneError::Fault("an open request was left out".to_owned()))
+                }
             };
             return items.iter().map(answer).collect();
         }
@@ -201,7 +210,9 @@ fn known<C: Command>(inbox: &Inbox, request: &Request<C>) -> Known {
     };
     let reason = row.reason.unwrap_or(Reason::GaveUp);
     match (request.operation, row.verdict) {
-        (Operation::Do, Verdict::Compensated | Verdict::Tombstone) => Known::Answer(Reply::Tombstone { reason }),
+        (Operation::Do, Verdict::Compensated | Verdict::Tombstone) => {
+            Known::Answer(Reply::Tombstone { reason })
+        }
         (_, Verdict::Done | Verdict::Rejected) if row.hash != request.hash => Known::Answer(Reply::Mismatch),
         (Operation::Do, Verdict::Done) => {
             Known::Answer(Reply::Done { answer: row.answer.clone(), replayed: true })
@@ -209,7 +220,9 @@ fn known<C: Command>(inbox: &Inbox, request: &Request<C>) -> Known {
         (Operation::Do, Verdict::Rejected) => {
             Known::Answer(Reply::Rejected { reason, message: row.detail.clone(), replayed: true })
         }
-        (Operation::Compensate(_), Verdict::Done) if request.command.is_pivot() => Known::Answer(Reply::Refused),
+        (Operation::Compensate(_), Verdict::Done) if request.command.is_pivot() => {
+            Known::Answer(Reply::Refused)
+        }
         (Operation::Compensate(_), Verdict::Done) => Known::Undo,
         (Operation::Compensate(_), Verdict::Rejected | Verdict::Compensated | Verdict::Tombstone) => {
             Known::Answer(Reply::Done { answer: Vec::new(), replayed: true })
@@ -221,14 +234,4 @@ fn known<C: Command>(inbox: &Inbox, request: &Request<C>) -> Known {
 fn guarded<C: Command, T>(command: &C, decide: impl FnOnce() -> T) -> Result<T, LaneError> {
     catch_unwind(AssertUnwindSafe(decide))
         .map_err(|_| LaneError::Fault(format!("deciding `{}` panicked", command.name())))
-}
-
-fn broken(fault: &Fault) -> LaneError {
-    let mut chain = fault.to_string();
-    let mut source = std::error::Error::source(fault);
-    while let Some(cause) = source {
-        chain = format!("{chain}: {cause}");
-        source = cause.source();
-    }
-    LaneError::Fault(chain)
 }

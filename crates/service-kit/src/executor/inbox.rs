@@ -98,7 +98,9 @@ impl Inbox {
             compensated: Vec::new(),
         };
         for row in stored {
-            let (Some(saga_id), Some(step), Some(code)) = (row.saga_id, row.step, row.verdict) else { continue };
+            let (Some(saga_id), Some(step), Some(code)) = (row.saga_id, row.step, row.verdict) else {
+                continue;
+            };
             let broken = |what: &str| LaneError::Fault(format!("inbox row {saga_id}/{step}: {what}"));
             let reason = match row.reason {
                 None => None,

@@ -17,9 +17,9 @@ mod outbox;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use brokerage_proto::common::v1 as wire;
 use brokerage_types::Reason;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -78,7 +78,11 @@ impl<B: Books> Executor<B> {
     ///
     /// # Errors
     /// A refusal for a context that cannot be read; a fault when the outcome is unknown.
-    pub async fn step(&self, context: &Option<wire::StepContext>, command: B::Command) -> ApiResult<wire::StepReply> {
+    pub async fn step(
+        &self,
+        context: &Option<wire::StepContext>,
+        command: B::Command,
+    ) -> ApiResult<wire::StepReply> {
         let context = Context::read(context)?;
         Ok(self.submit(context, Operation::Do, command).await?.into_wire())
     }
@@ -133,7 +137,12 @@ impl<B: Books> Executor<B> {
         self.lanes.iter().map(Lane::backlog).sum()
     }
 
-    async fn submit(&self, context: Context, operation: Operation, command: B::Command) -> Result<Decided, ApiError> {
+    async fn submit(
+        &self,
+        context: Context,
+        operation: Operation,
+        command: B::Command,
+    ) -> Result<Decided, ApiError> {
         let hash = inbox::request_hash(&command).map_err(|error| Fault::internal("hash a command", error))?;
         let lanes = self.lanes.len() as u64;
         let lane = usize::try_from(command.affinity() % lanes).unwrap_or_default();

@@ -145,7 +145,11 @@ async fn healthcheck(settings: &Settings) -> Result<(), BootError> {
         Ok::<_, std::io::Error>(answer)
     });
     let answer = asked.await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
-    if answer.split_whitespace().nth(1) == Some("200") { Ok(()) } else { Err(BootError::service("it is not ready")) }
+    if answer.split_whitespace().nth(1) == Some("200") {
+        Ok(())
+    } else {
+        Err(BootError::service("it is not ready"))
+    }
 }
 
 fn chain(error: &BootError) -> String {

@@ -81,6 +81,16 @@ impl Kit {
             metrics: Metrics::new()?,
         })
     }
+
+    /// A kit with the dev profile's settings on this database, for tests of a service's parts.
+    ///
+    /// # Errors
+    /// A database URL that cannot be read.
+    pub fn for_tests(database_url: &str) -> Result<Self, BootError> {
+        let mut settings = Settings::dev();
+        database_url.clone_into(&mut settings.database.url);
+        Self::new(settings)
+    }
 }
 
 /// What a service serves on its two gRPC listeners.

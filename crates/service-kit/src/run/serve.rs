@@ -42,7 +42,7 @@ pub async fn run_until<S: Service>(
     let ended = serve::<S>(&kit, listeners, shutdown).await;
     // Whatever happened: loops end, lanes empty their queues, and only then the pool closes.
     kit.shutdown.cancel();
-    shutdown::finish_tasks(&kit.tasks, &kit.settings.drain).await;
+    shutdown::finish_tasks(&kit.tasks).await;
     kit.reads.close().await;
     tracing::info!("{} has ended", S::NAME);
     ended
@@ -56,11 +56,16 @@ fn with_name(mut settings: Settings, name: &str) -> Settings {
     settings
 }
 
-async fn serve<S: Service>(kit: &Kit, listeners: Listeners, asked: CancellationToken) -> Result<(), BootError> {
+async fn serve<S: Service>(
+    kit: &Kit,
+    listeners: Listeners,
+    asked: CancellationToken,
+) -> Result<(), BootError> {
     let addresses = listeners.addresses()?;
     prepare_schema::<S>(kit).await?;
     let routes = S::build(kit.clone()).await?;
-    let health = Health::new(&[routes.public_descriptors.as_slice(), &routes.internal_descriptors].concat()).await;
+    let names = [routes.public_descriptors.as_slice(), &routes.internal_descriptors].concat();
+    let health = Health::new(&names).await;
     let users = Authenticator::users(&kit.settings.auth, kit.clock.clone());
     let services = Authenticator::services(&kit.settings.auth, kit.clock.clone());
     let stop = kit.shutdown.clone();
@@ -71,13 +76,9 @@ async fn serve<S: Service>(kit: &Kit, listeners: Listeners, asked: CancellationT
         .with_graceful_shutdown(stop.clone().cancelled_owned());
 
     let migrator = database::migrator(&S::migrations());
-    kit.tasks.spawn(health.clone().follow(kit.reads.clone(), migrator, asked.clone()));
-    kit.tasks.spawn(shutdown::announce(
-        either(&asked, &stop),
-        kit.settings.drain.clone(),
-        health,
-        stop.clone(),
-    ));
+    let ending = either(&asked, &stop);
+    kit.tasks.spawn(health.clone().follow(kit.settings.database.clone(), migrator, ending.clone()));
+    kit.tasks.spawn(shutdown::announce(ending, kit.settings.drain.clone(), health, stop.clone()));
     tracing::info!(
         public = %addresses.public, internal = %addresses.internal, ops = %addresses.ops,
         "{} serves on {}", S::NAME, addresses.public
@@ -85,11 +86,13 @@ async fn serve<S: Service>(kit: &Kit, listeners: Listeners, asked: CancellationT
     let servers = async {
         tokio::try_join!(
             async {
-                let served = public.serve_with_incoming_shutdown(incoming(listeners.public), stop.cancelled());
+                let served =
+                    public.serve_with_incoming_shutdown(incoming(listeners.public), stop.cancelled());
                 served.await.map_err(BootError::from)
             },
             async {
-                let served = internal.serve_with_incoming_shutdown(incoming(listeners.internal), stop.cancelled());
+                let served =
+                    internal.serve_with_incoming_shutdown(incoming(listeners.internal), stop.cancelled());
                 served.await.map_err(BootError::from)
             },
             async { ops.await.map_err(BootError::from) },
@@ -118,7 +121,11 @@ async fn prepare_schema<S: Service>(kit: &Kit) -> Result<(), BootError> {
     if kit.settings.database.migrate_on_start {
         return Ok(database::migrate(&kit.settings.database.url, &migrator).await?);
     }
-    match database::schema_is_current(kit.reads.uncancellable(), &migrator).await {
+    let seen = async {
+        let mut connection = database::connect_probe(&kit.settings.database).await?;
+        database::schema_is_current(&mut connection, &migrator).await
+    };
+    match seen.await {
         Ok(true) => Ok(()),
         Ok(false) => Err(BootError::SchemaBehind(S::NAME)),
         Err(error) if fault::is_transient(&error) => {

@@ -20,7 +20,10 @@ impl Settings {
         };
         let database = &self.database;
         check(is_postgres(&database.url), "database.url: must be postgres://…");
-        check(database.read_url.as_deref().is_none_or(is_postgres), "database.read_url: must be postgres://…");
+        check(
+            database.read_url.as_deref().is_none_or(is_postgres),
+            "database.read_url: must be postgres://…",
+        );
         check((1..=64).contains(&database.lanes), "database.lanes: must be 1–64");
         check((1..=256).contains(&database.read_connections), "database.read_connections: must be 1–256");
         check(
@@ -30,7 +33,10 @@ impl Settings {
         check(self.threads != Some(0), "threads: must be at least 1");
         check(self.limits.concurrency > 0, "limits.concurrency: must be at least 1");
         check(self.limits.public_message_bytes >= 1024, "limits.public_message_bytes: must be at least 1024");
-        check(self.limits.internal_message_bytes >= 1024, "limits.internal_message_bytes: must be at least 1024");
+        check(
+            self.limits.internal_message_bytes >= 1024,
+            "limits.internal_message_bytes: must be at least 1024",
+        );
         check(
             (1..=self.limits.max_deadline_ms).contains(&self.limits.default_deadline_ms),
             "limits.default_deadline_ms: must be 1–max_deadline_ms",

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
-use figment::Figment;
 
 use super::{Profile, Settings};
 
@@ -47,7 +47,8 @@ impl Settings {
         let mistakes: Vec<String> = leaves
             .into_iter()
             .filter_map(|(path, value)| {
-                let alone = Figment::from(Serialized::defaults(&base)).merge(Serialized::default(&path, value));
+                let alone =
+                    Figment::from(Serialized::defaults(&base)).merge(Serialized::default(&path, value));
                 alone.extract::<Self>().err().map(|error| format!("{path}: {}", error.kind))
             })
             .collect();

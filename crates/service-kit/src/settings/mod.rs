@@ -283,7 +283,11 @@ fn dev_tokens() -> Vec<StaticToken> {
                 subject: Actor::parse(subject).ok()?,
                 role,
                 customer_id: if role == Role::Customer { customer(subject) } else { None },
-                assigned: if role == Role::Employee { customer("customer-a").into_iter().collect() } else { Vec::new() },
+                assigned: if role == Role::Employee {
+                    customer("customer-a").into_iter().collect()
+                } else {
+                    Vec::new()
+                },
                 expires_at: (token == "token-expired").then_some(DateTime::UNIX_EPOCH),
             })
         })

@@ -75,6 +75,35 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::reason_of;
+
+    struct Silent;
+
+    impl Next for Silent {
+        async fn run(self, _request: Request) -> Response {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_shorter_of_the_callers_and_our_deadline_counts() {
+        let long = Duration::from_secs(3600);
+        let short = Duration::from_millis(1);
+        for (given, default, max) in [
+            (Some("1m"), long, long),
+            (None, short, long),
+            (Some("1H"), long, short),
+            (Some("soon"), short, long),
+        ] {
+            let mut request = Request::default();
+            if let Some(given) = given {
+                request.headers_mut().insert("grpc-timeout", given.parse().unwrap());
+            }
+            let response = Bound { default, max }.around(request, Silent).await;
+            let status = Status::from_header_map(response.headers()).unwrap();
+            assert_eq!(reason_of(&status), Some(Reason::DeadlineExceeded), "{given:?}");
+        }
+    }
 
     #[test]
     fn timeouts_are_read_as_the_specification_writes_them() {

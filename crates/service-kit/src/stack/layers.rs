@@ -140,7 +140,8 @@ impl Around for Shed {
             return next.run(request).await;
         }
         let Ok(_room) = self.0.try_acquire_owned() else {
-            return Status::from(Refusal::new(Reason::Overloaded, "too many calls at once, try later")).into_http();
+            return Status::from(Refusal::new(Reason::Overloaded, "too many calls at once, try later"))
+                .into_http();
         };
         next.run(request).await
     }
@@ -153,11 +154,7 @@ pub struct Explain;
 impl Around for Explain {
     async fn around<N: Next>(self, request: Request, next: N) -> Response {
         let response = next.run(request).await;
-        match Status::from_header_map(response.headers()) {
-            Some(status) if status.details().is_empty() => {
-                fault::explained(&status).into_http()
-            }
-            Some(_) | None => response,
-        }
+        let explained = Status::from_header_map(response.headers()).as_ref().and_then(fault::explained);
+        explained.map_or(response, |status| status.into_http())
     }
 }

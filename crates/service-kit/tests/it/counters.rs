@@ -9,7 +9,8 @@ use service_kit::fault::Fault;
 use sqlx::PgConnection;
 
 /// The table of the counters; the row is its own event sequence.
-pub const SCHEMA: &str = "CREATE TABLE counters (name text PRIMARY KEY, value bigint NOT NULL, version bigint NOT NULL)";
+pub const SCHEMA: &str =
+    "CREATE TABLE counters (name text PRIMARY KEY, value bigint NOT NULL, version bigint NOT NULL)";
 
 #[derive(Debug, Clone, Serialize)]
 pub enum Count {
@@ -113,7 +114,13 @@ impl Books for Counters {
         world.add(name, -by, "Undone").map_err(|_| Fault::unavailable("cannot undo"))
     }
 
-    fn tombstone(&self, _world: &mut World, _at: &At, _command: &Count, _reason: Reason) -> Result<(), Fault> {
+    fn tombstone(
+        &self,
+        _world: &mut World,
+        _at: &At,
+        _command: &Count,
+        _reason: Reason,
+    ) -> Result<(), Fault> {
         Ok(())
     }
 

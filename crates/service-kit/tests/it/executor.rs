@@ -6,8 +6,6 @@ use dev_cluster::TestDatabase;
 use service_kit::executor::{Executor, Once};
 use service_kit::fault::ApiError;
 use service_kit::run::Kit;
-use service_kit::settings::Settings;
-use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -20,7 +18,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let database = dev_cluster::test_database(service_kit::database::migrator(&Migrator::DEFAULT)).await.unwrap();
+        let database = dev_cluster::test_database(service_kit::database::kit_migrations()).await.unwrap();
         let mut connection = PgConnection::connect(&database.url).await.unwrap();
         sqlx::raw_sql(SCHEMA).execute(&mut connection).await.unwrap();
         let executor = Executor::start(&kit(&database.url), Counters);
@@ -56,9 +54,7 @@ impl Bench {
 }
 
 fn kit(url: &str) -> Kit {
-    let mut settings = Settings::dev();
-    settings.database.url = url.to_owned();
-    Kit::new(settings).unwrap()
+    Kit::for_tests(url).unwrap()
 }
 
 fn saga() -> StepContext {

@@ -1,4 +1,9 @@
-//! The write path on real Postgres, with the smallest books there can be.
+//! The write path on real Postgres, with the smallest books there can be; and a whole small service, called over
+//! gRPC.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod counters;
 mod executor;
+mod serve;
+mod small;
