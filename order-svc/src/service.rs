@@ -1,0 +1,39 @@
+//! How the service is put together: one executor, one pool of reads, two listeners.
+
+use brokerage_proto::order::v1::order_participant_server::{self, OrderParticipantServer};
+use brokerage_proto::order::v1::order_service_server::{self, OrderServiceServer};
+use service_kit::executor::Executor;
+use service_kit::run::{BootError, Kit, Routes, Service};
+use sqlx::migrate::Migrator;
+
+use crate::grpc::{Participant, Public};
+use crate::store::books::OrderBooks;
+
+/// Orders, trades and instruments.
+#[derive(Debug)]
+pub struct OrderService;
+
+/// This service's own schema, versions from 1001; the kit's comes before it.
+pub fn migrations() -> Migrator {
+    sqlx::migrate!("./migrations")
+}
+
+impl Service for OrderService {
+    const NAME: &'static str = "order-svc";
+
+    fn migrations() -> Migrator {
+        migrations()
+    }
+
+    async fn build(kit: Kit) -> Result<Routes, BootError> {
+        let executor = Executor::start(&kit, OrderBooks);
+        let public = Public::new(executor.clone(), kit.reads.clone());
+        let participant = Participant::new(executor, kit.reads.clone());
+        Ok(Routes {
+            public: tonic::service::Routes::new(OrderServiceServer::new(public)),
+            internal: tonic::service::Routes::new(OrderParticipantServer::new(participant)),
+            public_descriptors: vec![order_service_server::SERVICE_NAME],
+            internal_descriptors: vec![order_participant_server::SERVICE_NAME],
+        })
+    }
+}

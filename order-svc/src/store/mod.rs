@@ -1,0 +1,11 @@
+//! SQL and the rows behind it. Gives and takes domain values; knows no wire types.
+//!
+//! Writes are the executor's: `books` plugs the domain into it. Reads have their own queries, here too.
+
+pub mod books;
+mod decide;
+mod load;
+pub mod reads;
+mod rows;
+mod save;
+mod world;

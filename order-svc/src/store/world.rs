@@ -1,0 +1,138 @@
+//! Every row that a batch may touch, as the batch changes it in memory.
+//!
+//! An entry knows what the database holds of it, so that `save` writes exactly what has changed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use brokerage_types::{ClientOrderId, CustomerId, Instrument, OrderId, Side, Symbol, TradeId};
+use chrono::{DateTime, Utc};
+use service_kit::executor::Event;
+
+use crate::domain::matching::{Deal, Match, MatchState};
+use crate::domain::{Changed, Order, OrderEvent, Rejection};
+
+/// The aggregate of order events.
+pub const ORDER: &str = "order";
+/// The aggregate of instrument events.
+pub const INSTRUMENT: &str = "instrument";
+
+/// An order, and the version that the database holds (none: it is new).
+#[derive(Debug)]
+pub struct HeldOrder {
+    pub order: Order,
+    pub stored_version: Option<i64>,
+}
+
+/// An instrument, its counters, and what the database holds of them (none: it is new).
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub definition: Instrument,
+    pub version: i64,
+    pub accept_seq: i64,
+    pub trade_seq: i64,
+    pub stored: Option<StoredListing>,
+    pub changed_at: DateTime<Utc>,
+}
+
+/// What the database holds of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredListing {
+    pub version: i64,
+    pub accept_seq: i64,
+    pub trade_seq: i64,
+}
+
+/// A match, and the state that the database holds (none: it is new).
+#[derive(Debug)]
+pub struct HeldMatch {
+    pub entry: Match,
+    pub stored_state: Option<MatchState>,
+}
+
+/// A trade that comes into effect.
+#[derive(Debug)]
+pub struct NewTrade {
+    pub deal: Deal,
+    pub trade_seq: i64,
+    pub buy_customer: CustomerId,
+    pub sell_customer: CustomerId,
+    pub aggressor: Side,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Every row that a batch may touch.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Locked; with counters.
+    pub listings: BTreeMap<Symbol, Listing>,
+    /// Read without a lock, for drafts, which change nothing of them.
+    pub definitions: HashMap<Symbol, Instrument>,
+    pub orders: BTreeMap<OrderId, HeldOrder>,
+    /// Labels that are taken by orders that need not be loaded.
+    pub labels: HashSet<(CustomerId, ClientOrderId)>,
+    pub matches: BTreeMap<TradeId, HeldMatch>,
+    pub trades: Vec<NewTrade>,
+    pub events: Vec<Event>,
+    /// A broken row or rule was met: nothing of this batch may be saved.
+    pub broken: Option<String>,
+}
+
+impl World {
+    pub fn order(&self, id: OrderId) -> Result<&Order, Rejection> {
+        self.orders.get(&id).map(|held| &held.order).ok_or(Rejection::OrderNotFound(id))
+    }
+
+    pub fn listing(&self, symbol: &Symbol) -> Result<&Listing, Rejection> {
+        self.listings.get(symbol).ok_or_else(|| Rejection::InstrumentNotFound(symbol.clone()))
+    }
+
+    /// The definition, from a locked row if this batch has one: it may have changed in this batch.
+    pub fn definition(&self, symbol: &Symbol) -> Option<&Instrument> {
+        self.listings.get(symbol).map(|l| &l.definition).or_else(|| self.definitions.get(symbol))
+    }
+
+    /// Takes over a changed order and notes its event.
+    pub fn put(&mut self, changed: Changed) {
+        let (order, event) = changed;
+        self.note(&event);
+        match self.orders.get_mut(&order.terms.order_id) {
+            Some(held) => held.order = order,
+            None => {
+                self.labels.insert((order.terms.customer.clone(), order.terms.client_order_id.clone()));
+                self.orders.insert(order.terms.order_id, HeldOrder { order, stored_version: None });
+            }
+        }
+    }
+
+    /// Notes an instrument's new definition and its event.
+    pub fn put_listing(&mut self, listing: Listing) {
+        let payload = serde_json::json!({
+            "version": listing.version,
+            "at": listing.changed_at,
+            "instrument": listing.definition,
+        });
+        self.events.push(Event {
+            aggregate: INSTRUMENT,
+            aggregate_id: listing.definition.symbol.to_string(),
+            seq: listing.version,
+            kind: "InstrumentUpserted",
+            payload,
+        });
+        self.listings.insert(listing.definition.symbol.clone(), listing);
+    }
+
+    fn note(&mut self, event: &OrderEvent) {
+        match serde_json::to_value(event) {
+            Ok(payload) => self.events.push(Event {
+                aggregate: ORDER,
+                aggregate_id: event.order_id.to_string(),
+                seq: event.version,
+                kind: event.change.kind(),
+                payload,
+            }),
+            Err(error) => {
+                self.broken = Some(format!("an event of {} cannot be written: {error}", event.order_id))
+            }
+        }
+    }
+}
