@@ -1,2 +1,5 @@
-//! Client.
-fn main() {}
+//! The program `brokerctl`; see the library.
+
+fn main() -> std::process::ExitCode {
+    brokerctl::cli::main()
+}

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// The full path of a program on `PATH`.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
@@ -12,7 +13,8 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// The directory that holds `postgres` and `initdb`, newest version first where several are installed.
-pub(crate) fn postgres_dir() -> Option<PathBuf> {
+#[must_use]
+pub fn postgres_dir() -> Option<PathBuf> {
     let from_path = on_path("postgres")
         .and_then(|found| found.canonicalize().ok())
         .and_then(|found| found.parent().map(Path::to_owned));

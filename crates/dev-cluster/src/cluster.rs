@@ -3,7 +3,6 @@
 //! Trust authentication and no sockets but that port: for development and tests only.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +14,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::account::{Account, postgres_account};
 use crate::binaries::postgres_dir;
 use crate::install::{Package, install};
-use crate::keeper::{Signal, command, send_signal, spawn};
+use crate::keeper::{Signal, command, is_alive, send_signal, spawn};
+use crate::port::free_port;
 use crate::scratch::Scratch;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -128,12 +128,12 @@ impl Cluster {
         admin.close().await.context("close the connection")
     }
 
-    /// Ends it cleanly; sessions are cut. A second call does nothing.
+    /// Ends it; sessions are cut. Cleanly if it is kept, at once if it is thrown away. A second call does nothing.
     ///
     /// # Errors
     /// When no signal could be sent.
     pub fn stop(&mut self) -> Result<()> {
-        self.end(Signal::Interrupt)
+        self.end(self.farewell())
     }
 
     /// Ends it as a crash would: nothing is flushed, nobody is told.
@@ -151,6 +151,11 @@ impl Cluster {
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
         self.launch()
+    }
+
+    /// A cluster that is kept ends with a checkpoint; one that is thrown away need not write anything.
+    fn farewell(&self) -> Signal {
+        if self.scratch.is_some() { Signal::Quit } else { Signal::Interrupt }
     }
 
     fn pgdata(&self) -> PathBuf {
@@ -192,10 +197,27 @@ impl Cluster {
         Ok(())
     }
 
+    /// A server that was told to end because its owner was killed needs a moment for its last checkpoint.
+    fn wait_for_predecessor(&self) -> Result<()> {
+        let give_up = Instant::now() + STOP_TIMEOUT;
+        let status_file = self.pgdata().join("postmaster.pid");
+        loop {
+            let status = fs::read_to_string(&status_file).unwrap_or_default();
+            let predecessor = status.lines().next().and_then(|pid| pid.trim().parse().ok());
+            match predecessor {
+                Some(pid) if is_alive(pid) && Instant::now() > give_up => {
+                    bail!("another Postgres (pid {pid}) uses {}: stop it first", self.home.display())
+                }
+                Some(pid) if is_alive(pid) => std::thread::sleep(POLL),
+                Some(_) | None => return Ok(()),
+            }
+        }
+    }
+
     fn launch(&mut self) -> Result<()> {
+        self.wait_for_predecessor()?;
         let log = fs::File::create(self.log_path()).context("create the log of Postgres")?;
-        // A cluster that is kept ends cleanly when we are killed; one that is thrown away just ends.
-        let on_death = if self.scratch.is_some() { Signal::Quit } else { Signal::Interrupt };
+        let on_death = self.farewell();
         let mut postgres = command(self.bin("postgres").as_os_str(), self.account.map(|a| a.name), on_death);
         postgres.arg("-D").arg(self.pgdata()).args(["-p", &self.port.to_string()]);
         for setting in settings(self.durable) {
@@ -256,8 +278,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let signal = if self.scratch.is_some() { Signal::Quit } else { Signal::Interrupt };
-        if let Err(error) = self.end(signal) {
+        if let Err(error) = self.stop() {
             eprintln!("Postgres on port {} could not be stopped: {error:#}", self.port);
         }
     }
@@ -292,11 +313,6 @@ fn find_or_install() -> Result<PathBuf> {
     }
     install(Package::Postgres)?;
     postgres_dir().context("PostgreSQL was installed, but `postgres` and `initdb` are nowhere to be found")
-}
-
-pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("read the free port")?.port())
 }
 
 fn output_of(mut command: Command, home: &Path) -> Result<std::process::Output> {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::binaries::on_path;
-use crate::cluster::free_port;
 use crate::install::{Package, install};
 use crate::keeper::{Signal, command, send_signal, spawn};
+use crate::port::free_port;
 use crate::scratch::Scratch;
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);

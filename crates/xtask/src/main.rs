@@ -1,2 +1,76 @@
-//! Chores.
-fn main() {}
+//! `cargo xtask …`: the chores of this project, so that a laptop and CI run the very same thing.
+//!
+//! Deliberately not here: anything a service needs at run time. This crate runs other programs and reads files.
+
+mod ci;
+mod cluster;
+mod db;
+mod process;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of this project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Runs every test of the workspace against one throwaway Postgres server.
+    Test {
+        /// Passed on to `cargo test --workspace`, such as `-p order-svc` or `some_test_name`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Checks the house rules that the compiler and clippy cannot: layers, sizes, headers, step contexts.
+    Tidy,
+    /// Everything that has to be green: format, tidy, SQL, clippy, tests, documentation.
+    Ci {
+        /// Ends with a short run of the benchmark. It prints its ratios; machines differ, so it does not judge them.
+        #[arg(long)]
+        bench_smoke: bool,
+    },
+    /// The committed metadata of the SQL that is checked at compile time.
+    #[command(subcommand)]
+    Db(Db),
+    /// Measures the mesh against two pgbench controls; fails when a bar is missed. See `--help` after `--`.
+    Bench {
+        /// Passed on to the benchmark, such as `--short` or `--clients 1,64`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Db {
+    /// Writes every crate's `.sqlx` anew, from the migrations and the code.
+    Prepare,
+    /// Fails when a crate's `.sqlx` is not what `prepare` would write.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let chore = Cli::parse().chore;
+    let done = match chore {
+        Chore::Test { args } => test::run(&args),
+        Chore::Tidy => tidy::run(&process::root()),
+        Chore::Ci { bench_smoke } => ci::run(bench_smoke),
+        Chore::Db(Db::Prepare) => db::prepare(),
+        Chore::Db(Db::Check) => db::check(),
+        Chore::Bench { args } => process::bench(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Runs other programs, from the root of the repository, with their output where ours goes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    // This crate lives two directories below it.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// `cargo` as the one that runs us, in the root of the repository.
+pub fn cargo(args: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root()).args(args);
+    // Set for us by `cargo run`; a build script or a test that looks at them would see our manifest.
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started, or does not end well.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    eprintln!("$ {shown}");
+    let status = command.status().with_context(|| format!("start `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` ended with {status}");
+    }
+    Ok(())
+}
+
+/// Builds the benchmark with optimisations and runs it.
+///
+/// # Errors
+/// When it does not build, or when it misses a bar.
+pub fn bench(args: &[String]) -> Result<()> {
+    let mut command = cargo(&["build", "--release", "-p", "mesh-bench", "-p", "brokerctl"]);
+    run(command.env("SQLX_OFFLINE", "true"))?;
+    let mut command = cargo(&["run", "--release", "--quiet", "-p", "mesh-bench", "--"]);
+    run(command.env("SQLX_OFFLINE", "true").args(args))
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let mut words = vec![program.to_string_lossy()];
+    words.extend(command.get_args().map(|arg| arg.to_string_lossy()));
+    words.join(" ")
+}

@@ -1,0 +1,440 @@
+//! The only loop: decide, call, record.
+//!
+//! It adds time to the pure decisions: deadlines, pauses, patience, parking. Two drivers of one saga are harmless, and
+//! so is a driver that forgets everything: it runs forward from step 0 and the stored verdicts replay. Not here: SQL
+//! and wire types; whoever drives hands in [`Participants`] and a [`Recorder`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokerage_types::{Reason, SagaId};
+use futures::future::join_all;
+use service_kit::clock::SharedClock;
+use tokio::time::Instant;
+
+use super::control::{Control, Links};
+use super::decide::{self, Next, Status};
+use super::definition::{Patience, Role, Script, StepNo};
+use super::log::{Event, Log};
+use super::pace::Pace;
+use super::record::{Note, Recorder, Standing};
+use super::reply::{Answer, Direction, Participants, Reply, Request, Trouble, TroubleKind};
+use crate::sagas::command::Participant;
+
+/// So many attempts of one round may come too late before that counts as a failure.
+const RESTAMPS_MAX: u32 = 3;
+
+/// What a driver of any saga needs.
+pub struct Engine<P> {
+    /// Whom to ask.
+    pub participants: P,
+    /// How long, how often.
+    pub pace: Pace,
+    /// For stamps only; decisions never read it.
+    pub clock: SharedClock,
+    /// What has been noticed of the participants.
+    pub links: Arc<Links>,
+}
+
+/// One saga to drive.
+pub struct Assignment {
+    /// Which.
+    pub saga_id: SagaId,
+    /// Its shape and commands.
+    pub script: Script,
+    /// How often it changed its driver.
+    pub epoch: u64,
+    /// Somebody wanted it given up before this driver took over.
+    pub giving_up: Option<Reason>,
+    /// What others may say to the driver.
+    pub control: Arc<Control>,
+}
+
+/// How a saga ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All effects are in place.
+    Completed,
+    /// No effect remains.
+    RolledBack {
+        /// Why.
+        reason: Reason,
+        /// Which step was refused, if one was.
+        step: Option<Cow<'static, str>>,
+    },
+}
+
+/// Why a driver stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The saga has ended.
+    Ended(Outcome),
+    /// Another process drives it.
+    Superseded,
+    /// It was asked to stop.
+    Stopped,
+}
+
+impl<P: Participants> Engine<P> {
+    /// Drives one saga until it has ended, or until this driver must leave it.
+    pub async fn drive<R: Recorder>(&self, assignment: Assignment, recorder: &mut R) -> End {
+        let mut log = Log::new(&assignment.script.shape);
+        if let Some(reason) = assignment.giving_up {
+            // Nothing is known yet, so nothing can contradict it.
+            let _ = log.record(&assignment.script.shape, Event::GaveUp(reason));
+        }
+        let steps = assignment.script.shape.steps.len();
+        let drive = Drive {
+            engine: self,
+            epoch: assignment.epoch,
+            attempts: vec![[0; 2]; steps],
+            saga: assignment,
+            recorder,
+            log,
+            round: Round::new(None),
+            trouble: None,
+            shown: Status::Running,
+        };
+        drive.run().await
+    }
+}
+
+struct Drive<'a, P, R> {
+    engine: &'a Engine<P>,
+    saga: Assignment,
+    recorder: &'a mut R,
+    log: Log,
+    epoch: u64,
+    /// Attempts of each step: to do it, to undo it.
+    attempts: Vec<[u32; 2]>,
+    round: Round,
+    /// The last thing that went wrong, for operators.
+    trouble: Option<String>,
+    /// The status that operators were told last.
+    shown: Status,
+}
+
+/// The attempts of one stage in one direction, as long as nothing else is to be done.
+struct Round {
+    what: Option<(bool, usize)>,
+    since: Instant,
+    failures: u32,
+    polls: u32,
+    restamps: u32,
+    was_probe: bool,
+}
+
+impl Round {
+    fn new(what: Option<(bool, usize)>) -> Self {
+        Self { what, since: Instant::now(), failures: 0, polls: 0, restamps: 0, was_probe: false }
+    }
+}
+
+/// What one reply means for the driver. Ordered: the gravest of a stage counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Meaning {
+    /// Something is known now.
+    Progress,
+    /// Ask again at once.
+    Again,
+    /// Ask again soon; nothing is wrong.
+    Later,
+    /// Ask again after a pause.
+    Failure,
+    /// Asking again is pointless.
+    Poison,
+    /// Another process drives the saga.
+    Superseded,
+}
+
+impl<P: Participants, R: Recorder> Drive<'_, P, R> {
+    async fn run(mut self) -> End {
+        loop {
+            if let Some(reason) = self.saga.control.take_abort() {
+                // Refused by the log if the pivot has run: then there is nothing to give up.
+                let _ = self.log.record(&self.saga.script.shape, Event::GaveUp(reason));
+            }
+            self.show_standing();
+            let (steps, direction) = match decide::next(&self.saga.script.shape, &self.log) {
+                Next::Completed => return End::Ended(Outcome::Completed),
+                Next::RolledBack(reason, step) => {
+                    let step = step.and_then(|step| self.saga.script.shape.steps.get(step)).map(|step| Cow::Borrowed(step.name));
+                    return End::Ended(Outcome::RolledBack { reason, step });
+                }
+                Next::Parked(_) => {
+                    if self.wait_parked().await {
+                        continue;
+                    }
+                    return End::Stopped;
+                }
+                Next::Call(steps) => (steps, Direction::Do),
+                Next::Compensate(steps) => {
+                    (steps, Direction::Undo(decide::cause(&self.saga.script.shape, &self.log)))
+                }
+            };
+            let mut meaning = self.ask(&steps, direction).await;
+            // One reply of a stage may settle what is next, whatever became of its siblings.
+            if meaning != Meaning::Superseded && self.next_round() != self.round.what {
+                meaning = Meaning::Progress;
+            }
+            match meaning {
+                Meaning::Progress | Meaning::Again => {}
+                Meaning::Later => {
+                    self.round.polls = self.round.polls.saturating_add(1);
+                    self.pause(self.engine.pace.poll(self.round.polls), &steps).await;
+                }
+                Meaning::Failure => self.after_failure(&steps, direction).await,
+                Meaning::Poison => self.give_up_or_park(&steps, direction, Reason::InternalFault),
+                Meaning::Superseded => return End::Superseded,
+            }
+            if self.saga.control.is_stopped() && meaning != Meaning::Progress {
+                return End::Stopped;
+            }
+        }
+    }
+
+    /// One attempt of every step, together; and what it came to.
+    async fn ask(&mut self, steps: &[StepNo], direction: Direction) -> Meaning {
+        let stage = steps.first().and_then(|&step| self.saga.script.shape.steps.get(step)).map(|step| step.stage);
+        let what = stage.map(|stage| (direction.is_undo(), stage));
+        if self.round.what != what {
+            self.round = Round::new(what);
+        }
+        for &step in steps {
+            if let Some(counts) = self.attempts.get_mut(step) {
+                let count = &mut counts[usize::from(direction.is_undo())];
+                *count = count.saturating_add(1);
+            }
+        }
+        let answers = join_all(steps.iter().map(|&step| self.attempt(step, direction))).await;
+        let mut gravest = Meaning::Progress;
+        for (&step, (answer, took)) in steps.iter().zip(answers) {
+            let meaning = self.take_in(step, direction, answer, took).await;
+            gravest = gravest.max(meaning);
+        }
+        gravest
+    }
+
+    async fn attempt(&self, step: StepNo, direction: Direction) -> (Answer, Duration) {
+        let started = Instant::now();
+        let (Some(command), Some(shape)) =
+            (self.saga.script.commands.get(step), self.saga.script.shape.steps.get(step))
+        else {
+            let reply = Reply::Poison(format!("there is no step {step}"));
+            return (Answer { reply, database_time: None }, Duration::ZERO);
+        };
+        let link = self.engine.links.to(shape.participant);
+        let request = Request {
+            saga_id: self.saga.saga_id,
+            step,
+            direction,
+            command,
+            epoch: self.epoch,
+            not_after: link.void_at(self.engine.clock.now(), self.engine.pace.void_after),
+            attempt: self.attempts.get(step).map_or(1, |counts| counts[usize::from(direction.is_undo())]),
+        };
+        let sent = self.engine.participants.send(&request);
+        let answer = match tokio::time::timeout(self.engine.pace.attempt, sent).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let detail = "no answer within the attempt's deadline".to_owned();
+                let trouble = Trouble { kind: TroubleKind::NoAnswer, detail };
+                Answer { reply: Reply::Unknown(trouble), database_time: None }
+            }
+        };
+        (answer, started.elapsed())
+    }
+
+    /// Notes one reply, adds it to what is known, and says what it means.
+    async fn take_in(&mut self, step: StepNo, direction: Direction, answer: Answer, took: Duration) -> Meaning {
+        if let Some(shape) = self.saga.script.shape.steps.get(step) {
+            let link = self.engine.links.to(shape.participant);
+            match &answer.reply {
+                Reply::Unknown(_) => link.failed(),
+                _known => link.answered(),
+            }
+            if let Some(theirs) = answer.database_time {
+                link.saw_clock(theirs, self.engine.clock.now());
+            }
+        }
+        let attempt = self.attempts.get(step).map_or(1, |counts| counts[usize::from(direction.is_undo())]);
+        let at = self.engine.clock.now();
+        self.recorder.note(Note { step, direction, attempt, reply: answer.reply.clone(), at, took });
+        let event = match (answer.reply, direction) {
+            (Reply::Done, Direction::Do) => Event::Done(step),
+            // To a compensation both say the same: nothing remains, and it can never run.
+            (Reply::Done | Reply::Tombstone(_), Direction::Undo(_)) => Event::Undone(step),
+            (Reply::Rejected(reason), Direction::Do) => Event::Rejected(step, reason),
+            (Reply::Tombstone(reason), Direction::Do) => Event::Tombstone(step, reason),
+            (Reply::Refused, Direction::Undo(_)) => Event::Refused(step),
+            (Reply::NotNow, Direction::Do) => Event::NotNow(step),
+            (Reply::Expired, _) => return self.restamped(),
+            (Reply::StaleEpoch(highest), _) => return self.raise_epoch(highest).await,
+            (Reply::Unknown(trouble), _) => {
+                self.trouble = Some(trouble.detail);
+                return Meaning::Failure;
+            }
+            (Reply::Poison(detail), _) => {
+                self.trouble = Some(detail);
+                return Meaning::Poison;
+            }
+            (reply @ Reply::Refused, Direction::Do)
+            | (reply @ (Reply::Rejected(_) | Reply::NotNow), Direction::Undo(_)) => {
+                self.trouble = Some(format!("step {step} answered {}, which it must not", reply.word()));
+                return Meaning::Poison;
+            }
+        };
+        match self.log.record(&self.saga.script.shape, event) {
+            Ok(()) if matches!(event, Event::NotNow(_)) => Meaning::Later,
+            Ok(()) => Meaning::Progress,
+            Err(impossible) => {
+                self.trouble = Some(impossible.to_string());
+                Meaning::Poison
+            }
+        }
+    }
+
+    fn restamped(&mut self) -> Meaning {
+        self.round.restamps = self.round.restamps.saturating_add(1);
+        if self.round.restamps <= RESTAMPS_MAX { Meaning::Again } else { Meaning::Failure }
+    }
+
+    async fn raise_epoch(&mut self, highest: u64) -> Meaning {
+        let epoch = highest.max(self.epoch).saturating_add(1);
+        self.epoch = epoch;
+        if self.recorder.raise_epoch(epoch).await { self.restamped() } else { Meaning::Superseded }
+    }
+
+    async fn after_failure(&mut self, steps: &[StepNo], direction: Direction) {
+        if !self.round.was_probe {
+            self.round.failures = self.round.failures.saturating_add(1);
+        }
+        let pace = &self.engine.pace;
+        let waited = self.round.since.elapsed();
+        let may_give_up = self.may_give_up(steps, direction);
+        let budgeted = may_give_up && steps.iter().any(|&step| self.patience(step) == Patience::Budget);
+        let spent = budgeted && waited >= pace.budget;
+        let stuck =
+            !may_give_up && (self.round.failures >= pace.park_failures || waited >= pace.park_after);
+        if spent || stuck {
+            let reason = if spent { Reason::GaveUp } else { Reason::ParticipantUnavailable };
+            self.give_up_or_park(steps, direction, reason);
+            return;
+        }
+        let mut pause = pace.backoff(self.round.failures.max(1), may_give_up);
+        if budgeted {
+            pause = pause.min(pace.budget.saturating_sub(waited));
+        }
+        self.pause(pause, steps).await;
+    }
+
+    /// Before the pivot has run and while going forward, giving up is possible; it begins at the pivot.
+    fn may_give_up(&self, steps: &[StepNo], direction: Direction) -> bool {
+        let after_pivot = steps.iter().any(|&step| self.saga.script.shape.role(step) == Some(Role::Retriable));
+        !direction.is_undo() && !after_pivot
+    }
+
+    fn give_up_or_park(&mut self, steps: &[StepNo], direction: Direction, reason: Reason) {
+        let gave_up = self.may_give_up(steps, direction)
+            && self.log.record(&self.saga.script.shape, Event::GaveUp(Reason::GaveUp)).is_ok();
+        let trouble = self.trouble.as_deref().unwrap_or("nothing came back");
+        let saga_id = self.saga.saga_id;
+        if gave_up {
+            tracing::warn!(%saga_id, "saga {saga_id} is given up: {trouble}");
+        } else if self.log.record(&self.saga.script.shape, Event::Parked(reason)).is_ok() {
+            tracing::error!(%saga_id, "saga {saga_id} is parked: {trouble}");
+        }
+    }
+
+    fn patience(&self, step: StepNo) -> Patience {
+        self.saga.script.shape.steps.get(step).map_or(Patience::Endless, |step| step.patience)
+    }
+
+    /// Waits, unless somebody rings or the participant is back.
+    async fn pause(&mut self, pause: Duration, steps: &[StepNo]) {
+        self.recorder.pausing(pause);
+        let shape = &self.saga.script.shape;
+        let participant = steps.first().and_then(|&step| shape.steps.get(step)).map(|step| step.participant);
+        let link = self.engine.links.to(participant.unwrap_or(Participant::Order));
+        self.round.was_probe = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = self.saga.control.rung() => false,
+            () = link.woken() => true,
+        };
+    }
+
+    /// Waits until a parked saga is to be tried again. False: leave it.
+    async fn wait_parked(&mut self) -> bool {
+        let retry = self.engine.pace.parked_retry;
+        self.recorder.pausing(retry);
+        // A saga that only waits for a participant is tried as soon as that is back; poison is not.
+        let waits_for = match self.log.parked() {
+            Some(Reason::ParticipantUnavailable) => self.next_participant(),
+            _poison => None,
+        };
+        let back = async {
+            match waits_for {
+                Some(participant) => self.engine.links.to(participant).back().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(retry) => {}
+            () = self.saga.control.rung() => {}
+            () = back => {}
+        }
+        if self.saga.control.is_stopped() {
+            return false;
+        }
+        let asked = self.saga.control.take_resume();
+        let _ = self.log.record(&self.saga.script.shape, Event::Resumed);
+        // One more failure parks it again, unless an operator asked: then it gets a fresh start.
+        self.round = Round::new(None);
+        if !asked {
+            self.round.what = self.next_round();
+            self.round.failures = self.engine.pace.park_failures.saturating_sub(1);
+        }
+        true
+    }
+
+    fn next_round(&self) -> Option<(bool, usize)> {
+        let (steps, is_undo) = self.next_steps()?;
+        let stage = self.saga.script.shape.steps.get(*steps.first()?)?.stage;
+        Some((is_undo, stage))
+    }
+
+    fn next_participant(&self) -> Option<Participant> {
+        let (steps, _) = self.next_steps()?;
+        self.saga.script.shape.steps.get(*steps.first()?).map(|step| step.participant)
+    }
+
+    /// What would be done if the saga were not parked.
+    fn next_steps(&self) -> Option<(Vec<StepNo>, bool)> {
+        let shape = &self.saga.script.shape;
+        let mut resumed = self.log.clone();
+        let _ = resumed.record(shape, Event::Resumed);
+        match decide::next(shape, &resumed) {
+            Next::Call(steps) => Some((steps, false)),
+            Next::Compensate(steps) => Some((steps, true)),
+            Next::Completed | Next::RolledBack(..) | Next::Parked(_) => None,
+        }
+    }
+
+    /// Tells operators when the saga turns round, parks or goes on.
+    fn show_standing(&mut self) {
+        let shape = &self.saga.script.shape;
+        let status = decide::status(shape, &self.log);
+        if status == self.shown || status.has_ended() {
+            return;
+        }
+        self.shown = status;
+        let reason = match status {
+            Status::Parked => self.log.parked(),
+            Status::Compensating => Some(decide::cause(shape, &self.log)),
+            Status::Running | Status::Completed | Status::RolledBack => None,
+        };
+        let detail = if status == Status::Parked { self.trouble.clone() } else { None };
+        self.recorder.stands(Standing { status, reason, detail });
+    }
+}

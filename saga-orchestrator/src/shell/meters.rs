@@ -1,0 +1,58 @@
+//! The numbers of the orchestrator. Labels are kinds, steps and outcomes; never ids.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+use service_kit::metrics::Metrics;
+
+/// All of them.
+#[derive(Clone)]
+pub struct Meters {
+    /// `saga_ended_total{kind, outcome}`.
+    pub ended: IntCounterVec,
+    /// `saga_active{kind}`: driven by this process.
+    pub active: IntGaugeVec,
+    /// `saga_parked{kind}`: parked in this process.
+    pub parked: IntGaugeVec,
+    /// `saga_seconds{kind, outcome}`: from the driver's start to the outcome.
+    pub seconds: HistogramVec,
+    /// `saga_step_seconds{kind, step, reply}`: one attempt.
+    pub step_seconds: HistogramVec,
+    /// `saga_compensations_total{kind, step}`.
+    pub compensations: IntCounterVec,
+    /// `saga_adopted_total{kind}`: taken over from an owner that is gone.
+    pub adopted: IntCounterVec,
+    /// `saga_given_up_total{kind}`: the budget was spent, or an operator asked.
+    pub given_up: IntCounterVec,
+    /// `saga_trail_backlog`: marks and notes that wait to be written.
+    pub backlog: IntGaugeVec,
+    /// `saga_oldest_parked_seconds{}` and the like are derived from the table; this counts recovery scans that failed.
+    pub failed_scans: IntCounterVec,
+}
+
+impl Meters {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// A name that is taken.
+    pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            ended: metrics.counter("saga_ended_total", "Sagas that have ended.", &["kind", "outcome"])?,
+            active: metrics.gauge("saga_active", "Sagas that this process drives.", &["kind"])?,
+            parked: metrics.gauge("saga_parked", "Parked sagas of this process.", &["kind"])?,
+            seconds: metrics.seconds(
+                "saga_seconds",
+                "From the driver's start to the outcome.",
+                &["kind", "outcome"],
+            )?,
+            step_seconds: metrics.seconds("saga_step_seconds", "One attempt.", &["kind", "step", "reply"])?,
+            compensations: metrics.counter(
+                "saga_compensations_total",
+                "Attempts to compensate.",
+                &["kind", "step"],
+            )?,
+            adopted: metrics.counter("saga_adopted_total", "Sagas taken over.", &["kind"])?,
+            given_up: metrics.counter("saga_given_up_total", "Sagas given up.", &["kind"])?,
+            backlog: metrics.gauge("saga_trail_backlog", "Marks and notes that wait.", &[])?,
+            failed_scans: metrics.counter("saga_failed_scans_total", "Recovery scans that failed.", &[])?,
+        })
+    }
+}

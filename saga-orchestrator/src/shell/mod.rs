@@ -1,0 +1,19 @@
+//! What surrounds the engine in a process: drivers as tasks, their notes, recovery, and who hears of changes.
+//!
+//! Not here: what to do next (`engine/`), SQL (`store/`).
+
+mod changes;
+mod drivers;
+mod front_door;
+mod meters;
+mod recovery;
+mod redis_link;
+mod scribe;
+
+pub use changes::Changes;
+pub use drivers::{Assigned, Drivers, Fate, Running};
+pub use front_door::{FrontDoor, Pass};
+pub use meters::Meters;
+pub use recovery::recover;
+pub(crate) use recovery::take_up;
+pub use redis_link::RedisLink;

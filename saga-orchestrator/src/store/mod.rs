@@ -1,0 +1,140 @@
+//! What the orchestrator keeps: intents, terminal marks, the step log and heartbeats; and how it reads them.
+//!
+//! Every write goes through a lane. Not here: what a saga does next (`engine/`); losing everything but the intents
+//! costs replays, never correctness.
+
+mod intents;
+mod reads;
+mod trail;
+mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokerage_types::SagaId;
+use futures::FutureExt;
+use service_kit::database::Reads;
+use service_kit::fault::{Fault, FaultContext};
+use service_kit::lane::Lane;
+use service_kit::run::Kit;
+use uuid::Uuid;
+
+pub use intents::{Accepted, Intent, Known};
+pub use reads::{Cursor, Filter, SagaRow};
+pub use trail::{Entry, Mark, TrailItem};
+pub use upkeep::Orphan;
+
+use intents::Intents;
+use trail::Trail;
+use upkeep::{Chore, Done, Upkeep};
+
+/// The orchestrator's database.
+#[derive(Clone)]
+pub struct Store {
+    intents: Lane<Intents>,
+    trail: Lane<Trail>,
+    upkeep: Lane<Upkeep>,
+    reads: Reads,
+}
+
+/// How long an owner may be silent, and a saga quiet.
+#[derive(Clone, Copy, Debug)]
+pub struct Leases {
+    /// Of an owner's heartbeat, and of a saga of ours that nobody here drives.
+    pub lease: Duration,
+    /// Of a parked saga that nobody drives.
+    pub parked: Duration,
+}
+
+impl Store {
+    /// Starts the lanes.
+    #[must_use]
+    pub fn start(kit: &Kit) -> Self {
+        Self {
+            intents: Lane::start(kit, "intents", Intents),
+            trail: Lane::start(kit, "trail", Trail),
+            upkeep: Lane::start(kit, "upkeep", Upkeep),
+            reads: kit.reads.clone(),
+        }
+    }
+
+    /// Makes an intent durable, or says which saga has its request id (or its place) already.
+    ///
+    /// # Errors
+    /// A fault means unknown: the saga may exist, and recovery drives it then.
+    pub async fn accept(&self, intent: Intent) -> Result<Accepted, Fault> {
+        self.intents.submit(intent).await.context("accept a saga")
+    }
+
+    /// Writes down what a driver noted, and its mark. Submitting it again is harmless.
+    ///
+    /// # Errors
+    /// A fault means unknown.
+    pub async fn write(&self, item: TrailItem) -> Result<(), Fault> {
+        self.trail.submit(item).await.context("write a saga's trail")
+    }
+
+    /// Hands a trail item over without waiting, in order. It may be lost.
+    pub fn jot(&self, item: TrailItem) {
+        // The first poll queues the item; dropping the rest gives up the answer only.
+        let _ = self.trail.submit(item).now_or_never();
+    }
+
+    /// How many terminal marks and notes wait.
+    #[must_use]
+    pub fn trail_backlog(&self) -> usize {
+        self.trail.backlog()
+    }
+
+    /// Renews an owner's heartbeat.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn beat(&self, owner: Uuid) -> Result<(), Fault> {
+        self.upkeep.submit(Chore::Beat { owner }).await.context("beat").map(drop)
+    }
+
+    /// Ends an owner: its sagas are free for others at once.
+    ///
+    /// # Errors
+    /// The database; then its lease runs out.
+    pub async fn release(&self, owner: Uuid) -> Result<(), Fault> {
+        self.upkeep.submit(Chore::Release { owner }).await.context("release the owner row").map(drop)
+    }
+
+    /// Takes over the sagas that need a driver, except those driven here.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn adopt(&self, owner: Uuid, driven: Arc<[Uuid]>, leases: Leases) -> Result<Vec<Orphan>, Fault> {
+        match self.upkeep.submit(Chore::Adopt { owner, driven, leases }).await.context("adopt sagas")? {
+            Done::Taken(orphans) => Ok(orphans),
+            Done::Nothing | Done::Owned(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Takes over one active saga, whoever drives it; `None` if it has ended. With `abort` it is marked to be given up.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn take(&self, owner: Uuid, saga_id: SagaId, abort: bool) -> Result<Option<Orphan>, Fault> {
+        let saga_id = saga_id.uuid();
+        match self.upkeep.submit(Chore::Take { owner, saga_id, abort }).await.context("take a saga over")? {
+            Done::Taken(mut orphans) => Ok(orphans.pop()),
+            Done::Nothing | Done::Owned(_) => Ok(None),
+        }
+    }
+
+    /// Keeps a higher epoch. False if another owner has the saga now.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn raise_epoch(&self, owner: Uuid, saga_id: SagaId, epoch: u64) -> Result<bool, Fault> {
+        let chore =
+            Chore::Raise { owner, saga_id: saga_id.uuid(), epoch: i64::try_from(epoch).unwrap_or(i64::MAX) };
+        match self.upkeep.submit(chore).await.context("raise an epoch")? {
+            Done::Owned(ours) => Ok(ours),
+            Done::Nothing | Done::Taken(_) => Ok(true),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The trail of a saga: what its driver noted, where it stands, and the terminal mark.
+//!
+//! Terminal marks are durable; a batch without one commits asynchronously. Losing the rest costs replays.
+
+use brokerage_types::{Reason, SagaId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use service_kit::lane::{LaneError, Work};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::engine::decide::Status;
+
+/// One attempt of one step, as kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position in the saga.
+    pub step: u32,
+    /// Whether it was a compensation.
+    pub undo: bool,
+    /// Counts the attempts of this step in this direction.
+    pub attempt: u32,
+    /// What came back, in one word.
+    pub reply: String,
+    /// Why, if it said so.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Some of a saga's trail.
+#[derive(Clone, Debug)]
+pub struct TrailItem {
+    /// Which saga.
+    pub saga_id: SagaId,
+    /// Under which epoch the driver started.
+    pub epoch: i64,
+    /// Counts this driver's items.
+    pub seq: i32,
+    /// What was noted since the last item.
+    pub entries: Vec<Entry>,
+    /// Where the saga stands now, if that has changed.
+    pub mark: Option<Mark>,
+}
+
+/// Where a saga stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// All effects are in place.
+    Completed,
+    /// No effect remains: why, and at which step.
+    RolledBack(Reason, Option<String>),
+    /// It has not ended: a hint for operators.
+    Stands {
+        /// Running, compensating or parked.
+        status: Status,
+        /// Why it is given up or parked.
+        reason: Option<Reason>,
+        /// What went wrong last.
+        detail: Option<String>,
+    },
+}
+
+impl Mark {
+    fn has_ended(&self) -> bool {
+        match self {
+            Mark::Completed | Mark::RolledBack(..) => true,
+            Mark::Stands { .. } => false,
+        }
+    }
+}
+
+pub(super) struct Trail;
+
+impl Work for Trail {
+    type Item = TrailItem;
+    type Answer = ();
+
+    async fn run(&self, tx: &mut PgConnection, items: &[TrailItem]) -> Result<Vec<()>, LaneError> {
+        if !items.iter().any(|item| item.mark.as_ref().is_some_and(Mark::has_ended)) {
+            sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+        }
+        let standings: Vec<Standing> = items.iter().filter_map(Standing::of).collect();
+        mark_standings(tx, &standings, false).await?;
+        let completed: Vec<Uuid> = items
+            .iter()
+            .filter(|item| item.mark == Some(Mark::Completed))
+            .map(|item| item.saga_id.uuid())
+            .collect();
+        if !completed.is_empty() {
+            sqlx::query!(
+                "UPDATE sagas SET status = 3, reason = NULL, detail = NULL, updated_at = clock_timestamp(),
+                                  ended_at = clock_timestamp()
+                 WHERE saga_id = ANY($1) AND ended_at IS NULL",
+                &completed,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        mark_standings(tx, &standings, true).await?;
+        insert_entries(tx, items).await?;
+        Ok(vec![(); items.len()])
+    }
+}
+
+struct Standing {
+    saga_id: Uuid,
+    status: Status,
+    reason: Option<Reason>,
+    detail: Option<String>,
+}
+
+impl Standing {
+    fn of(item: &TrailItem) -> Option<Self> {
+        let saga_id = item.saga_id.uuid();
+        match item.mark.as_ref()? {
+            Mark::Completed => None,
+            Mark::RolledBack(reason, step) => {
+                let (reason, detail) = (Some(*reason), step.clone());
+                Some(Self { saga_id, status: Status::RolledBack, reason, detail })
+            }
+            Mark::Stands { status, reason, detail } => {
+                Some(Self { saga_id, status: *status, reason: *reason, detail: detail.clone() })
+            }
+        }
+    }
+}
+
+/// Writes the marks of sagas that have ended, or of those that have not. Of several for one saga the last counts.
+async fn mark_standings(tx: &mut PgConnection, all: &[Standing], ended: bool) -> Result<(), LaneError> {
+    let mut last: std::collections::BTreeMap<Uuid, &Standing> = std::collections::BTreeMap::new();
+    for standing in all.iter().filter(|standing| standing.status.has_ended() == ended) {
+        last.insert(standing.saga_id, standing);
+    }
+    if last.is_empty() {
+        return Ok(());
+    }
+    let saga_ids: Vec<Uuid> = last.keys().copied().collect();
+    let statuses: Vec<i16> = last.values().map(|standing| standing.status.code()).collect();
+    let reasons: Vec<Option<String>> =
+        last.values().map(|standing| standing.reason.map(|reason| reason.as_str().to_owned())).collect();
+    let details: Vec<Option<String>> = last.values().map(|standing| standing.detail.clone()).collect();
+    sqlx::query!(
+        "UPDATE sagas s SET status = i.status, reason = i.reason, detail = i.detail, updated_at = clock_timestamp(),
+                            ended_at = CASE WHEN $5 THEN clock_timestamp() END
+         FROM unnest($1::uuid[], $2::int2[], $3::text[], $4::text[]) AS i (saga_id, status, reason, detail)
+         WHERE s.saga_id = i.saga_id AND s.ended_at IS NULL",
+        &saga_ids,
+        &statuses,
+        &reasons as &[Option<String>],
+        &details as &[Option<String>],
+        ended,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_entries(tx: &mut PgConnection, items: &[TrailItem]) -> Result<(), LaneError> {
+    let noted: Vec<&TrailItem> = items.iter().filter(|item| !item.entries.is_empty()).collect();
+    if noted.is_empty() {
+        return Ok(());
+    }
+    let saga_ids: Vec<Uuid> = noted.iter().map(|item| item.saga_id.uuid()).collect();
+    let epochs: Vec<i64> = noted.iter().map(|item| item.epoch).collect();
+    let seqs: Vec<i32> = noted.iter().map(|item| item.seq).collect();
+    let mut entries = Vec::with_capacity(noted.len());
+    for item in &noted {
+        let text = serde_json::to_string(&item.entries).map_err(|error| LaneError::Fault(error.to_string()))?;
+        entries.push(text);
+    }
+    sqlx::query!(
+        "INSERT INTO saga_log (saga_id, epoch, seq, entries)
+         SELECT i.saga_id, i.epoch, i.seq, i.entries::jsonb
+         FROM unnest($1::uuid[], $2::int8[], $3::int4[], $4::text[]) AS i (saga_id, epoch, seq, entries)
+         ON CONFLICT DO NOTHING",
+        &saga_ids,
+        &epochs,
+        &seqs,
+        &entries,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
