@@ -29,9 +29,13 @@ impl Service for OrderService {
         let executor = Executor::start(&kit, OrderBooks);
         let public = Public::new(executor.clone(), kit.reads.clone());
         let participant = Participant::new(executor, kit.reads.clone());
+        let limits = &kit.settings.limits;
+        let public = OrderServiceServer::new(public).max_decoding_message_size(limits.public_message_bytes);
+        let participant = OrderParticipantServer::new(participant)
+            .max_decoding_message_size(limits.internal_message_bytes);
         Ok(Routes {
-            public: tonic::service::Routes::new(OrderServiceServer::new(public)),
-            internal: tonic::service::Routes::new(OrderParticipantServer::new(participant)),
+            public: tonic::service::Routes::new(public),
+            internal: tonic::service::Routes::new(participant),
             public_descriptors: vec![order_service_server::SERVICE_NAME],
             internal_descriptors: vec![order_participant_server::SERVICE_NAME],
         })

@@ -13,7 +13,9 @@ pub mod store;
 use std::sync::Arc;
 
 use brokerage_proto::saga::v1::saga_service_server::{SERVICE_NAME as SAGA_SERVICE, SagaServiceServer};
-use brokerage_proto::trading::v1::trading_service_server::{SERVICE_NAME as TRADING_SERVICE, TradingServiceServer};
+use brokerage_proto::trading::v1::trading_service_server::{
+    SERVICE_NAME as TRADING_SERVICE, TradingServiceServer,
+};
 use service_kit::run::{BootError, Kit, Routes, Service};
 use sqlx::migrate::Migrator;
 
@@ -44,12 +46,14 @@ impl Service for Orchestrator {
     async fn build(kit: Kit) -> Result<Routes, BootError> {
         let pace = Pace::scaled(kit.settings.time_scale);
         let grpc = Grpc::connect(&kit.settings, &pace)?;
-        let redis = kit.settings.redis_url.as_deref().map(RedisLink::new).transpose().map_err(BootError::service)?;
+        let redis =
+            kit.settings.redis_url.as_deref().map(RedisLink::new).transpose().map_err(BootError::service)?;
         let store = Store::start(&kit);
         let changes = Changes::start(&kit, redis.as_ref());
         let meters = Meters::new(&kit.metrics)?;
         let terms = Arc::new(Terms::new(grpc.clone(), pace.attempt * 4));
-        let engine = Engine { participants: grpc, pace, clock: kit.clock.clone(), links: Arc::new(Links::default()) };
+        let engine =
+            Engine { participants: grpc, pace, clock: kit.clock.clone(), links: Arc::new(Links::default()) };
         let drivers =
             Arc::new(Drivers::new(kit.clone(), engine, store.clone(), changes.clone(), meters.clone()));
         if let Err(fault) = store.beat(drivers.me).await {
@@ -59,7 +63,8 @@ impl Service for Orchestrator {
         kit.tasks.spawn(shell::recover(kit.clone(), Arc::clone(&drivers), store.clone(), meters));
         let desk = Desk { drivers, store, terms, door: FrontDoor::new(redis), changes, kit: kit.clone() };
         let bytes = kit.settings.limits.public_message_bytes;
-        let trading = TradingServiceServer::new(TradingApi::new(desk.clone())).max_decoding_message_size(bytes);
+        let trading =
+            TradingServiceServer::new(TradingApi::new(desk.clone())).max_decoding_message_size(bytes);
         let sagas = SagaServiceServer::new(SagaApi::new(desk)).max_decoding_message_size(bytes);
         Ok(Routes {
             public: tonic::service::Routes::new(trading).add_service(sagas),

@@ -2,11 +2,12 @@
 
 use brokerage_proto::asset::v1 as wire;
 use brokerage_proto::asset::v1::asset_service_server::AssetService;
+use brokerage_types::{FieldViolation, Reason};
 use prost::Message;
 use service_kit::auth::Principal;
 use service_kit::database::Reads;
 use service_kit::executor::{Executor, Once};
-use service_kit::fault::{ApiResult, Fault};
+use service_kit::fault::{ApiError, ApiResult, Fault};
 use tonic::{Request, Response, Status};
 
 use super::parse;
@@ -29,10 +30,24 @@ pub(super) async fn once<T: Message + Default>(
     command: Command,
 ) -> ApiResult<(T, bool)> {
     let once = Once { caller: &principal.subject, rpc, request_id };
-    let answered = executor.once(once, command).await?;
+    let answered = executor.once(once, command).await.map_err(named)?;
     let answer = T::decode(answered.answer)
         .map_err(|error| Fault::internal(format!("read the stored answer of {rpc}"), error))?;
     Ok((answer, answered.replayed))
+}
+
+/// Names the field of a refusal that only the ledger could give, because it knows the asset's scales.
+fn named(error: ApiError) -> ApiError {
+    let ApiError::Refusal(refusal) = error else { return error };
+    let field = if refusal.reason == Reason::TooManyDecimals {
+        "amount"
+    } else if refusal.reason == Reason::ScaleImmutable {
+        "asset"
+    } else {
+        return refusal.into();
+    };
+    let violation = FieldViolation::new(field, refusal.reason, refusal.message.clone());
+    refusal.violations(vec![violation]).into()
 }
 
 impl Assets {

@@ -3,7 +3,7 @@
 use brokerage_proto::asset::v1 as wire;
 use brokerage_proto::common::v1 as common;
 
-use crate::harness::{ADMIN, World, buy, context, deposit, fresh, reason};
+use crate::harness::{ADMIN, World, buy, context, deposit, fresh, reason, violated};
 
 #[tokio::test]
 async fn amounts_that_are_none_are_refused_for_their_reason() {
@@ -23,6 +23,7 @@ async fn amounts_that_are_none_are_refused_for_their_reason() {
         ("1000000000000000000", "AMOUNT_TOO_LARGE"),
     ] {
         let answer = world.assets(ADMIN).deposit(deposit("customer-a", "TRY", amount)).await;
+        assert_eq!(violated(&answer), ["amount"], "deposit of {amount:?}");
         assert_eq!(reason(answer).as_str(), why, "deposit of {amount:?}");
         let hold = wire::PlaceHold { quantity: amount.to_owned(), ..buy("customer-a", "GARAN", "1", "1") };
         let request = wire::PlaceHoldRequest { context: context(&fresh(), 1), command: Some(hold) };

@@ -23,6 +23,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
 pub type Assets = AssetServiceClient<InterceptedService<Channel, Identity>>;
@@ -293,4 +294,11 @@ pub fn verdict(reply: &common::StepReply) -> String {
 pub fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> Reason {
     let status = answer.expect_err("it must be refused");
     reason_of(&status).unwrap_or_else(|| panic!("no reason: {status:?}"))
+}
+
+/// The fields that a refused call is blamed on.
+pub fn violated<T>(answer: &Result<T, Status>) -> Vec<String> {
+    let bad = answer.as_ref().err().and_then(|status| status.get_details_bad_request());
+    bad.map(|bad| bad.field_violations.into_iter().map(|violation| violation.field).collect())
+        .unwrap_or_default()
 }

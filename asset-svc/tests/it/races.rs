@@ -1,6 +1,7 @@
 //! Forced interleavings and many at once, over two replicas: nothing deadlocks, nothing is lost, a freeze holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use brokerage_proto::asset::v1 as wire;
 use futures::future::join_all;
@@ -9,17 +10,19 @@ use sqlx::PgPool;
 use crate::audit::audit;
 use crate::harness::{World, buy, fresh, sell, trade, verdict};
 
+/// Longer than any wait of the service.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Comes back when a transaction of the service waits for a lock.
 async fn somebody_waits(pool: &PgPool) {
     let query = "SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    loop {
-        let waiting: i64 = sqlx::query_scalar(query).fetch_one(pool).await.unwrap();
-        if waiting > 0 {
-            return;
+    let waits = async {
+        while sqlx::query_scalar::<_, i64>(query).fetch_one(pool).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, waits).await.expect("nobody waits for a lock");
 }
 
 async fn alice_with_cash() -> Arc<World> {

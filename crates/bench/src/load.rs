@@ -10,6 +10,7 @@ use brokerctl::api::{Api, Authorised};
 use brokerctl::dev::{ADMIN_TOKEN, Mesh, MeshService};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
+use tonic::Status;
 use uuid::Uuid;
 
 use crate::cpu::Meter;
@@ -34,8 +35,10 @@ pub enum Workload {
 
 /// Runs so many clients for `time` and says what they saw, CPU included.
 ///
+/// The load is made so that no command should be refused; those that are count as errors.
+///
 /// # Errors
-/// When any command is refused: the load is made so that none should be.
+/// When the mesh cannot be reached at all.
 pub async fn measure(
     mesh: &mut Mesh,
     workload: Workload,
@@ -60,10 +63,17 @@ pub async fn measure(
     tokio::time::sleep(time).await;
     let after = Meter::read(mesh)?;
     let mut latencies = histogram()?;
+    let mut errors = 0;
     for seen in try_join_all(loops).await.context("join the clients")? {
-        latencies.add(seen?).context("add up the latencies")?;
+        let seen = seen?;
+        latencies.add(seen.latencies).context("add up the latencies")?;
+        if let (0, Some(first)) = (errors, &seen.first_error) {
+            eprintln!("    refused: {}: {}", first.code(), first.message());
+        }
+        errors += seen.errors;
     }
     let mut sample = Sample::of(&latencies, time);
+    sample.errors = errors;
     sample.cpu_us = after.since(&before, sample.rate * time.as_secs_f64());
     Ok(sample)
 }
@@ -75,6 +85,13 @@ struct Window {
     end: Instant,
 }
 
+/// What one client has seen.
+struct Seen {
+    latencies: Histogram<u64>,
+    errors: u64,
+    first_error: Option<Status>,
+}
+
 /// One client.
 struct Client {
     trading: TradingServiceClient<Authorised>,
@@ -84,70 +101,75 @@ struct Client {
 }
 
 impl Client {
-    async fn run(mut self) -> Result<Histogram<u64>> {
-        let mut seen = histogram()?;
+    async fn run(mut self) -> Result<Seen> {
+        let mut seen = Seen { latencies: histogram()?, errors: 0, first_error: None };
         while Instant::now() < self.window.end {
-            match self.workload {
-                Workload::Create => {
-                    let who = fastrand::u32(..self.customers);
-                    self.create(who, Side::Buy, &mut seen).await?;
-                }
-                Workload::Hot => {
-                    self.create(0, Side::Buy, &mut seen).await?;
-                }
-                Workload::Mixed => self.mixed_turn(&mut seen).await?,
+            if let Err(status) = self.turn(&mut seen).await {
+                seen.errors += 1;
+                seen.first_error.get_or_insert(status);
+                // A mesh that refuses at once must not turn this loop into a busy one.
+                tokio::task::yield_now().await;
             }
         }
         Ok(seen)
     }
 
-    async fn mixed_turn(&mut self, seen: &mut Histogram<u64>) -> Result<()> {
+    async fn turn(&mut self, seen: &mut Seen) -> Result<(), Status> {
+        match self.workload {
+            Workload::Create => {
+                let who = fastrand::u32(..self.customers);
+                self.create(who, Side::Buy, seen).await.map(drop)
+            }
+            Workload::Hot => self.create(0, Side::Buy, seen).await.map(drop),
+            Workload::Mixed => self.mixed_turn(seen).await,
+        }
+    }
+
+    async fn mixed_turn(&mut self, seen: &mut Seen) -> Result<(), Status> {
         let buyer = fastrand::u32(..self.customers);
         let seller = (buyer + 1 + fastrand::u32(..self.customers - 1)) % self.customers;
         let buy_order_id = self.create(buyer, Side::Buy, seen).await?;
         let sell_order_id = self.create(seller, Side::Sell, seen).await?;
-        let request = MatchOrdersRequest {
-            request_id: Uuid::new_v4().to_string(),
-            buy_order_id,
-            sell_order_id,
-            ..MatchOrdersRequest::default()
-        };
+        let request_id = Uuid::new_v4().to_string();
+        let request =
+            MatchOrdersRequest { request_id, buy_order_id, sell_order_id, ..MatchOrdersRequest::default() };
         let sent = Instant::now();
-        self.trading.match_orders(request).await.context("match two orders")?;
+        self.trading.match_orders(request).await?;
         self.record(sent, seen);
         let order_id = self.create(buyer, Side::Buy, seen).await?;
-        let request = CancelOrderRequest {
-            request_id: Uuid::new_v4().to_string(),
-            order_id,
-            ..CancelOrderRequest::default()
-        };
+        let request_id = Uuid::new_v4().to_string();
+        let request = CancelOrderRequest { request_id, order_id, ..CancelOrderRequest::default() };
         let sent = Instant::now();
-        self.trading.cancel_order(request).await.context("cancel an order")?;
+        self.trading.cancel_order(request).await?;
         self.record(sent, seen);
         Ok(())
     }
 
-    async fn create(&mut self, who: u32, side: Side, seen: &mut Histogram<u64>) -> Result<String> {
-        let request = CreateOrderRequest {
-            request_id: Uuid::new_v4().to_string(),
-            customer_id: customer(who),
-            instrument: INSTRUMENT.to_owned(),
-            side: side.into(),
-            limit_price: PRICE.to_owned(),
-            quantity: "1".to_owned(),
-            ..CreateOrderRequest::default()
-        };
+    async fn create(&mut self, who: u32, side: Side, seen: &mut Seen) -> Result<String, Status> {
         let sent = Instant::now();
-        let answer = self.trading.create_order(request).await.context("create an order")?;
+        let answer = self.trading.create_order(order(who, side)).await?;
         self.record(sent, seen);
         Ok(answer.into_inner().order_id)
     }
 
-    fn record(&self, sent: Instant, seen: &mut Histogram<u64>) {
+    fn record(&self, sent: Instant, seen: &mut Seen) {
         let now = Instant::now();
         if now >= self.window.begin && now < self.window.end {
             let latency = u64::try_from(now.duration_since(sent).as_micros()).unwrap_or(u64::MAX);
-            seen.saturating_record(latency.max(1));
+            seen.latencies.saturating_record(latency.max(1));
         }
+    }
+}
+
+/// A new order for one unit.
+pub fn order(who: u32, side: Side) -> CreateOrderRequest {
+    CreateOrderRequest {
+        request_id: Uuid::new_v4().to_string(),
+        customer_id: customer(who),
+        instrument: INSTRUMENT.to_owned(),
+        side: side.into(),
+        limit_price: PRICE.to_owned(),
+        quantity: "1".to_owned(),
+        ..CreateOrderRequest::default()
     }
 }

@@ -4,16 +4,15 @@
 
 use anyhow::{Context, Result};
 use brokerage_proto::common::v1::Side;
-use brokerage_proto::trading::v1::CreateOrderRequest;
 use brokerctl::api::Api;
 use brokerctl::dev::{ADMIN_TOKEN, Mesh};
 use brokerctl::market::{Listing, MONEY_SCALES, Market, SHARE_SCALES};
 use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use uuid::Uuid;
 
 use crate::Options;
 use crate::control::{Control, DATABASE};
+use crate::load::order;
 
 /// What is traded.
 pub const INSTRUMENT: &str = "BENCH";
@@ -21,7 +20,7 @@ pub const INSTRUMENT: &str = "BENCH";
 pub const PRICE: &str = "100";
 const MONEY: &str = "BTRY";
 const DEPOSIT: &str = "1000000000";
-const CONCURRENCY: usize = 128;
+const CONCURRENCY: usize = 24;
 const SCHEMA: &str = include_str!("../control/schema.sql");
 
 /// The name of a customer.
@@ -77,16 +76,7 @@ async fn fill_customer(mut market: Market, mut api: Api, number: u32) -> Result<
     market.customer(&id, &id).await?;
     market.deposit(&id, MONEY, DEPOSIT).await?;
     market.deposit(&id, INSTRUMENT, DEPOSIT).await?;
-    let request = CreateOrderRequest {
-        request_id: Uuid::new_v4().to_string(),
-        customer_id: id,
-        instrument: INSTRUMENT.to_owned(),
-        side: Side::Buy.into(),
-        limit_price: PRICE.to_owned(),
-        quantity: "1".to_owned(),
-        ..CreateOrderRequest::default()
-    };
-    api.trading.create_order(request).await.context("create an order")?;
+    api.trading.create_order(order(number, Side::Buy)).await.context("create an order")?;
     Ok(())
 }
 

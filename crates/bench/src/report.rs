@@ -191,6 +191,8 @@ impl Report {
         let naive = |clients| self.row(Side::Floor(Floor::Naive), clients, false);
         let busy = create(BUSY).map(|sample| sample.rate);
         let hot = self.row(Side::Mesh(Workload::Hot), BUSY, true).map(|sample| sample.rate);
+        #[expect(clippy::cast_precision_loss, reason = "a printed figure needs no more than 52 bits")]
+        let errors = self.rows.values().map(|sample| sample.errors).sum::<u64>() as f64;
         let resident: f64 = self.resident_mb.values().sum();
         vec![
             Bar {
@@ -215,6 +217,12 @@ impl Report {
                 name: "1 client: p50 to naive floor's",
                 figure: ratio(create(1).map(|s| s.p50_ms), naive(1).map(|s| s.p50_ms)),
                 bound: 3.0,
+                at_least: false,
+            },
+            Bar {
+                name: "commands refused or unanswered",
+                figure: (!self.rows.is_empty()).then_some(errors),
+                bound: 0.0,
                 at_least: false,
             },
             Bar {

@@ -23,6 +23,8 @@ pub struct Sample {
     pub p99_ms: f64,
     /// 99.9th percentile, in milliseconds.
     pub p999_ms: f64,
+    /// Commands that were refused or got no answer.
+    pub errors: u64,
     /// CPU microseconds a saga, by whom.
     pub cpu_us: BTreeMap<String, f64>,
 }
@@ -39,11 +41,12 @@ impl Sample {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             p999_ms: ms(0.999),
+            errors: 0,
             cpu_us: BTreeMap::new(),
         }
     }
 
-    /// The median of each figure.
+    /// The median of each figure; all the errors.
     pub fn median(samples: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(samples.iter().map(figure).collect());
         let names = samples.iter().flat_map(|sample| sample.cpu_us.keys().cloned());
@@ -57,6 +60,7 @@ impl Sample {
             p50_ms: of(|s| s.p50_ms),
             p99_ms: of(|s| s.p99_ms),
             p999_ms: of(|s| s.p999_ms),
+            errors: samples.iter().map(|sample| sample.errors).sum(),
             cpu_us: names.map(|name| (name.clone(), cpu(&name))).collect(),
         }
     }

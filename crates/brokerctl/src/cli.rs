@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::dev::command::{DevArgs, ServeArgs};
 use crate::doctor::DoctorArgs;
 use crate::failure::{Exit, Failure};
-use crate::output::Format;
+use crate::output::{Format, say};
 use crate::replay::ReplayArgs;
 use crate::verbs::asset::AssetVerb;
 use crate::verbs::directory::{CustomerVerb, InstrumentVerb};
@@ -102,7 +102,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let connection = cli.connection;
     match cli.command {
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "brokerctl", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "brokerctl", &mut script);
+            say(String::from_utf8_lossy(&script));
             Ok(())
         }
         // A service makes the runtime it wants.

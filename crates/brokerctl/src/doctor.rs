@@ -21,7 +21,7 @@ use crate::cli::Connection as Server;
 use crate::databases::DatabaseArgs;
 use crate::dev::{MeshService, PUBLIC_PORT};
 use crate::failure::Failure;
-use crate::output::{Format, table};
+use crate::output::{Format, say, table};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Older versions lack what the schemas use.
@@ -77,7 +77,7 @@ impl DoctorArgs {
         findings.extend(self.databases().await);
         findings.push(self.redis().await);
         match server.output {
-            Format::Json => println!("{}", serde_json::to_string(&findings).context("write JSON")?),
+            Format::Json => say(serde_json::to_string(&findings).context("write JSON")?),
             Format::Table => print_table(&findings),
         }
         let broken = findings.iter().filter(|finding| !finding.ok).count();
@@ -252,5 +252,5 @@ fn print_table(findings: &[Finding]) {
         let mark = if finding.ok { "ok" } else { "BROKEN" };
         table.add_row([finding.check.as_str(), mark, &finding.detail, &finding.fix]);
     }
-    println!("{table}");
+    say(table);
 }

@@ -4,6 +4,7 @@
 //! [`replay`] plays recorded order flow through it. There is no business rule here: the services decide.
 
 pub mod api;
+pub mod audit;
 pub mod cli;
 pub mod databases;
 pub mod dev;

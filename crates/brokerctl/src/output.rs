@@ -1,11 +1,16 @@
 //! Prints answers: as a table for people, or as JSON for programs.
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
+
+use crate::failure::Exit;
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -28,10 +33,18 @@ pub fn print<M: Message>(
     table: impl FnOnce(&M) -> Table,
 ) -> Result<()> {
     match format {
-        Format::Table => println!("{}", table(message)),
-        Format::Json => println!("{}", json(message_name, message)?),
+        Format::Table => say(table(message)),
+        Format::Json => say(json(message_name, message)?),
     }
     Ok(())
+}
+
+/// Prints one line, or several. When nobody reads any more, as after `| head`, the program is done.
+pub fn say(text: impl Display) {
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        let code = if error.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Internal };
+        std::process::exit(i32::from(code as u8));
+    }
 }
 
 /// A message as JSON.

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -58,6 +59,9 @@ impl Package {
 
 /// Installs a package, or says what the user has to do.
 pub(crate) fn install(package: Package) -> Result<()> {
+    // Package managers lock each other out, and ours would undo each other's precautions.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let title = package.title();
     let Some(script) = package.script() else {
         bail!(

@@ -131,7 +131,8 @@ impl Link {
 
     /// When an attempt that starts now is void, on the participant's database clock as far as we know it.
     pub(super) fn void_at(&self, now: DateTime<Utc>, after: Duration) -> DateTime<Utc> {
-        let ahead = TimeDelta::try_milliseconds(self.clock_ahead_ms.load(Ordering::Relaxed)).unwrap_or_default();
+        let ahead =
+            TimeDelta::try_milliseconds(self.clock_ahead_ms.load(Ordering::Relaxed)).unwrap_or_default();
         let after = TimeDelta::from_std(after).unwrap_or_default();
         now.checked_add_signed(ahead).and_then(|then| then.checked_add_signed(after)).unwrap_or(now)
     }

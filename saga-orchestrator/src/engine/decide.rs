@@ -79,7 +79,8 @@ pub fn next(shape: &Shape, log: &Log) -> Next {
     }
     // Rule 2: the pivot ran, so the saga has happened, whatever else anybody wanted.
     if log.pivot_ran(shape) {
-        let waiting = (shape.pivot + 1..shape.steps.len()).find(|&step| log.step(step).forward != Forward::Done);
+        let waiting =
+            (shape.pivot + 1..shape.steps.len()).find(|&step| log.step(step).forward != Forward::Done);
         return waiting.map_or(Next::Completed, |step| Next::Call(vec![step]));
     }
     if let Some((reason, step)) = abandoned(shape, log) {
@@ -123,7 +124,8 @@ fn abandoned(shape: &Shape, log: &Log) -> Option<(Reason, Option<StepNo>)> {
 /// The last stage that still may hold an effect: siblings of a refused step too, for their outcome may be unknown.
 fn roll_back(shape: &Shape, log: &Log) -> Option<Next> {
     (0..shape.stages()).rev().find_map(|stage| {
-        let open: Vec<StepNo> = shape.stage(stage).filter(|&step| may_hold_an_effect(shape, log, step)).collect();
+        let open: Vec<StepNo> =
+            shape.stage(stage).filter(|&step| may_hold_an_effect(shape, log, step)).collect();
         (!open.is_empty()).then_some(Next::Compensate(open))
     })
 }

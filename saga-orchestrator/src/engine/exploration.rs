@@ -6,12 +6,14 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use brokerage_types::Reason;
+use brokerage_types::{Reason, Side};
+use uuid::Uuid;
 
 use super::decide::{self, Next};
 use super::definition::{Patience, Role, Shape, StepNo, StepShape};
 use super::log::{Event, Log};
 use crate::sagas::command::Participant;
+use crate::sagas::{cancel_order, create_order, match_orders};
 
 /// One inbox row, or the stable answer of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +60,20 @@ fn shape(stages: &[&[Role]], retriable: usize) -> Shape {
 }
 
 fn create() -> Shape {
-    shape(&[&[Role::Compensatable], &[Role::Compensatable]], 0)
+    create_order::SAGA
+        .script(&create_order::Input {
+            order_id: Uuid::from_u128(1).into(),
+            customer_id: "alice".parse().unwrap(),
+            client_order_id: "mine".parse().unwrap(),
+            instrument: "THYAO".parse().unwrap(),
+            base_asset: "THYAO".parse().unwrap(),
+            quote_asset: "TRY".parse().unwrap(),
+            side: Side::Buy,
+            limit_price: "100".parse().unwrap(),
+            quantity: "10".parse().unwrap(),
+            created_by: "alice".parse().unwrap(),
+        })
+        .shape
 }
 
 fn create_with_one_stage() -> Shape {
@@ -66,11 +81,27 @@ fn create_with_one_stage() -> Shape {
 }
 
 fn cancel() -> Shape {
-    shape(&[&[Role::Compensatable], &[Role::Check]], 1)
+    let requested_by = "alice".parse().unwrap();
+    cancel_order::SAGA
+        .script(&cancel_order::Input { order_id: Uuid::from_u128(1).into(), requested_by })
+        .shape
 }
 
 fn matching() -> Shape {
-    shape(&[&[Role::Compensatable]], 1)
+    match_orders::SAGA
+        .script(&match_orders::Input {
+            trade_id: Uuid::from_u128(3).into(),
+            instrument: "THYAO".parse().unwrap(),
+            base_asset: "THYAO".parse().unwrap(),
+            quote_asset: "TRY".parse().unwrap(),
+            buy_order_id: Uuid::from_u128(1).into(),
+            sell_order_id: Uuid::from_u128(2).into(),
+            buyer_id: "alice".parse().unwrap(),
+            seller_id: "bob".parse().unwrap(),
+            quantity: "10".parse().unwrap(),
+            price: "100".parse().unwrap(),
+        })
+        .shape
 }
 
 /// Delivers one message: every world and answer that may follow.
@@ -271,7 +302,11 @@ fn skipping_the_siblings_of_a_refused_step_breaks_sagas() {
             Next::Compensate(steps) if log.refusal(shape).is_some() => {
                 let done = |step: &StepNo| log.step(*step).forward == super::log::Forward::Done;
                 let known: Vec<StepNo> = steps.into_iter().filter(done).collect();
-                if known.is_empty() { Next::RolledBack(Reason::GaveUp, None) } else { Next::Compensate(known) }
+                if known.is_empty() {
+                    Next::RolledBack(Reason::GaveUp, None)
+                } else {
+                    Next::Compensate(known)
+                }
             }
             next => next,
         }

@@ -197,7 +197,9 @@ pub fn may_follow(shape: &Shape, log: &Log, event: Event) -> bool {
     let known = log.step(step_of(event).unwrap_or_default());
     let undecided = known.forward == Forward::Unknown && known.backward == Backward::Unknown;
     match event {
-        Event::Done(_) => undecided || (known.forward == Forward::Done && known.backward == Backward::Unknown),
+        Event::Done(_) => {
+            undecided || (known.forward == Forward::Done && known.backward == Backward::Unknown)
+        }
         Event::Rejected(..) => undecided && role != Role::Retriable,
         Event::Tombstone(..) => undecided && matches!(role, Role::Compensatable | Role::Pivot),
         Event::NotNow(_) => undecided && role == Role::Check,

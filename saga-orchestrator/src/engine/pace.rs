@@ -99,7 +99,10 @@ mod tests {
         let millis = |failures| pace.backoff(failures, true).as_millis();
         assert_eq!([millis(1), millis(2), millis(3), millis(9), millis(60)], [10, 20, 40, 2_000, 2_000]);
         assert_eq!(pace.backoff(60, false).as_millis(), 30_000);
-        assert_eq!([pace.poll(1).as_millis(), pace.poll(4).as_millis(), pace.poll(40).as_millis()], [2, 16, 250]);
+        assert_eq!(
+            [pace.poll(1).as_millis(), pace.poll(4).as_millis(), pace.poll(40).as_millis()],
+            [2, 16, 250]
+        );
     }
 
     #[test]

@@ -29,7 +29,9 @@ impl Desk {
     ) -> ApiResult<CancelOrderResponse> {
         let (request_id, which) = read(principal, &request)?;
         let asked = match &which {
-            Which::Id(order_id) => Asked { order_id: Some(*order_id), customer_id: None, client_order_id: None },
+            Which::Id(order_id) => {
+                Asked { order_id: Some(*order_id), customer_id: None, client_order_id: None }
+            }
             Which::Label(customer_id, label) => {
                 Asked { order_id: None, customer_id: Some(customer_id), client_order_id: Some(label) }
             }

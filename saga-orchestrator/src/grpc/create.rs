@@ -61,7 +61,9 @@ impl Desk {
                 };
             }
             (Err(refused), Some(_) | None) => return Err(refused),
-            (Ok(_), None) => return Err(Refusal::new(Reason::ValidationFailed, "the request is not valid").into()),
+            (Ok(_), None) => {
+                return Err(Refusal::new(Reason::ValidationFailed, "the request is not valid").into());
+            }
         };
         let saga_id = SagaId::from(Uuid::now_v7());
         let input = input(principal, &asked, &instrument, saga_id)?;

@@ -65,8 +65,7 @@ enum Ticket {
 impl Ask {
     /// The payload is what the caller means, in canonical form: equal payloads have equal hashes.
     pub fn new(caller: &str, kind: Kind, request_id: Uuid, payload: &impl Serialize) -> ApiResult<Self> {
-        let text =
-            serde_json::to_vec(payload).map_err(|error| Fault::internal("hash a request", error))?;
+        let text = serde_json::to_vec(payload).map_err(|error| Fault::internal("hash a request", error))?;
         let request_hash = Sha256::digest(&text).into();
         Ok(Self { caller: caller.to_owned(), kind, request_id, request_hash })
     }
@@ -87,7 +86,8 @@ impl Desk {
 
     /// The first answer again, if this request was accepted before.
     pub(super) async fn replay(&self, ask: &Ask) -> ApiResult<Option<Settled>> {
-        let found = self.store.known(&ask.caller, ask.kind.as_str(), ask.request_id, ask.request_hash).await?;
+        let found =
+            self.store.known(&ask.caller, ask.kind.as_str(), ask.request_id, ask.request_hash).await?;
         match found {
             Some(known) => self.settle_known(ask, known).await.map(Some),
             None => Ok(None),

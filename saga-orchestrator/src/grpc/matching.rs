@@ -146,14 +146,14 @@ fn agree(
     if asked.quantity.is_some() && !quantity.is_multiple_of(instrument.lot) {
         fields.violate("quantity", Reason::OffLot, format!("must be a multiple of {}", instrument.lot));
     }
-    if asked.price.is_some()
-        && !instrument.tick_at(price).is_some_and(|tick| price.is_multiple_of(tick))
-    {
+    if asked.price.is_some() && !instrument.tick_at(price).is_some_and(|tick| price.is_multiple_of(tick)) {
         fields.violate("price", Reason::OffTick, "must be a multiple of the tick at this price");
     }
     fields.finish(Some(()))?;
     if quantity > most {
-        return Err(refuse(Reason::QuantityExceedsLeaves).with("matchable_quantity", most.to_string()).into());
+        return Err(refuse(Reason::QuantityExceedsLeaves)
+            .with("matchable_quantity", most.to_string())
+            .into());
     }
     if price > buy.limit_price || price < sell.limit_price {
         return Err(refuse(Reason::PriceOutsideLimits)

@@ -122,7 +122,7 @@ impl Desk {
 
     /// Sends the saga now and at every change, until it has ended or nobody listens.
     async fn follow(self, saga_id: SagaId, listener: mpsc::Sender<Result<wire::Saga, WireStatus>>) {
-        let mut changes = waiting::listen(&self.changes);
+        let mut changes = self.changes.listen();
         let mut last = None;
         loop {
             let shown = async {

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, watch};
 use super::desk::{Desk, Settled};
 use crate::engine::decide::Status;
 use crate::engine::drive::Outcome;
-use crate::shell::{Changes, Fate};
+use crate::shell::Fate;
 
 /// The first look at the database comes after this, then ever later.
 const LOOK_FIRST: Duration = Duration::from_millis(25);
@@ -23,7 +23,8 @@ impl Desk {
         fate: Option<watch::Receiver<Fate>>,
     ) -> ApiResult<Outcome> {
         let mut fate = fate;
-        let mut changes = self.changes.listen();
+        // Nobody listens while the driver is here: that is the usual case, and it knows first.
+        let mut changes = None;
         let mut pause = LOOK_FIRST;
         loop {
             if let Some(mut watched) = fate.take() {
@@ -35,6 +36,7 @@ impl Desk {
                     Ok(Fate::Left | Fate::Underway) | Err(_) => {}
                 }
             }
+            let changes = changes.get_or_insert_with(|| self.changes.listen());
             if let Some(row) = self.store.saga(saga_id).await? {
                 match row.standing()? {
                     Status::Completed => return Ok(Outcome::Completed),
@@ -49,7 +51,7 @@ impl Desk {
             if self.kit.shutdown.is_cancelled() {
                 return Err(still_running(saga_id, None).into());
             }
-            changed(&mut changes, saga_id, pause).await;
+            changed(changes, saga_id, pause).await;
             pause = (pause * 2).min(LOOK_MAX);
             // It may have come to this process meanwhile.
             fate = self.drivers.running(saga_id).map(|running| running.fate());
@@ -70,11 +72,6 @@ pub(super) async fn changed(changes: &mut broadcast::Receiver<SagaId>, saga_id: 
     };
     // Silence is an answer too.
     let _ = tokio::time::timeout(pause, hears).await;
-}
-
-/// Listens, for callers that only have the desk.
-pub(super) fn listen(changes: &Changes) -> broadcast::Receiver<SagaId> {
-    changes.listen()
 }
 
 fn still_running(saga_id: SagaId, parked: Option<Reason>) -> Refusal {

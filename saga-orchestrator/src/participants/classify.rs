@@ -79,7 +79,10 @@ mod tests {
             reply(&wire).reply
         };
         assert_eq!(say(Verdict::Done, ""), Reply::Done);
-        assert_eq!(say(Verdict::Rejected, "INSUFFICIENT_USABLE"), Reply::Rejected(Reason::InsufficientUsable));
+        assert_eq!(
+            say(Verdict::Rejected, "INSUFFICIENT_USABLE"),
+            Reply::Rejected(Reason::InsufficientUsable)
+        );
         assert_eq!(say(Verdict::Rejected, "OF_THE_FUTURE"), Reply::Rejected(Reason::GaveUp));
         assert_eq!(say(Verdict::Tombstone, "GAVE_UP"), Reply::Tombstone(Reason::GaveUp));
         assert_eq!(say(Verdict::Refused, ""), Reply::Refused);

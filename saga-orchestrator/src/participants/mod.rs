@@ -86,7 +86,9 @@ impl Grpc {
             }
             order::Command::ConfirmCancel(command) => {
                 let command = Some(wire::confirm_cancel(command));
-                client.confirm_cancel(self.stamped(order_wire::ConfirmCancelRequest { context, command })).await
+                client
+                    .confirm_cancel(self.stamped(order_wire::ConfirmCancelRequest { context, command }))
+                    .await
             }
             order::Command::ReserveMatch(command) => {
                 let command = Some(wire::reserve_match(command));

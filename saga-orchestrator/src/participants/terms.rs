@@ -21,8 +21,10 @@ use tonic::{Code, Status};
 use super::{Grpc, wire};
 use crate::sagas::command::asset;
 
-/// An instrument that was read so long ago is read again.
+/// No instrument is served that was read longer ago.
 const INSTRUMENT_AGE_MAX: Duration = Duration::from_millis(1_000);
+/// After this one caller reads it again, while the others still use what is known.
+const INSTRUMENT_FRESH: Duration = Duration::from_millis(500);
 /// How many customers are remembered; then the memory starts anew.
 const CUSTOMERS_MAX: usize = 200_000;
 
@@ -63,11 +65,17 @@ pub struct OrderTerms {
     pub accept_seq: i64,
 }
 
+struct Remembered {
+    read_at: Instant,
+    is_being_read: bool,
+    instrument: InstrumentTerms,
+}
+
 /// The reads, with what they remember.
 pub struct Terms {
     grpc: Grpc,
     deadline: Duration,
-    instruments: Mutex<HashMap<Symbol, (Instant, InstrumentTerms)>>,
+    instruments: Mutex<HashMap<Symbol, Remembered>>,
     /// Customers that exist; they never cease to.
     customers: Mutex<HashSet<CustomerId>>,
 }
@@ -85,20 +93,33 @@ impl Terms {
     /// # Errors
     /// `INSTRUMENT_NOT_FOUND`, or order-svc cannot be asked.
     pub async fn instrument(&self, symbol: &Symbol) -> ApiResult<InstrumentTerms> {
-        let known = self.instruments.lock().unwrap_or_else(PoisonError::into_inner).get(symbol).cloned();
-        if let Some((read_at, instrument)) = known
-            && read_at.elapsed() < INSTRUMENT_AGE_MAX
-        {
-            return Ok(instrument);
+        if let Some(known) = self.remembered(symbol) {
+            return Ok(known);
         }
         let message = order_wire::GetInstrumentTermsRequest { symbol: symbol.to_string() };
         let mut client = self.grpc.order.clone();
-        let read = self.read(client.get_instrument_terms(self.grpc.stamped(message))).await;
+        let read = self.read(client.get_instrument_terms(self.asked(message))).await;
         let read = read.map_err(|status| refused(&status, Reason::InstrumentNotFound, "order-svc"))?;
         let instrument = Arc::new(instrument(&read).ok_or_else(|| unreadable("instrument"))?);
         let mut known = self.instruments.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(symbol.clone(), (Instant::now(), Arc::clone(&instrument)));
+        let remembered = Arc::clone(&instrument);
+        known.insert(
+            symbol.clone(),
+            Remembered { read_at: Instant::now(), is_being_read: false, instrument: remembered },
+        );
         Ok(instrument)
+    }
+
+    /// What is known and fresh enough. `None` makes the caller read: once for all, as long as others may wait.
+    fn remembered(&self, symbol: &Symbol) -> Option<InstrumentTerms> {
+        let mut all = self.instruments.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get_mut(symbol)?;
+        let age = known.read_at.elapsed();
+        if age < INSTRUMENT_FRESH || (known.is_being_read && age < INSTRUMENT_AGE_MAX) {
+            return Some(Arc::clone(&known.instrument));
+        }
+        known.is_being_read = true;
+        None
     }
 
     /// Makes sure that a customer exists.
@@ -137,7 +158,7 @@ impl Terms {
     ) -> ApiResult<asset_wire::CustomerTerms> {
         let message = asset_wire::GetCustomerTermsRequest { customer_id: customer_id.to_string(), hold };
         let mut client = self.grpc.asset.clone();
-        let read = self.read(client.get_customer_terms(self.grpc.stamped(message))).await;
+        let read = self.read(client.get_customer_terms(self.asked(message))).await;
         read.map_err(|status| refused(&status, Reason::CustomerNotFound, "asset-svc"))
     }
 
@@ -162,9 +183,16 @@ impl Terms {
             }
         }
         let mut client = self.grpc.order.clone();
-        let read = self.read(client.get_terms(self.grpc.stamped(message))).await;
+        let read = self.read(client.get_terms(self.asked(message))).await;
         let read = read.map_err(|status| refused(&status, Reason::OrderNotFound, "order-svc"))?;
         order(&read).ok_or_else(|| unreadable("order"))
+    }
+
+    /// With the deadline of a read: longer than a step's attempt, because nobody asks a second time.
+    fn asked<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.set_timeout(self.deadline);
+        request
     }
 
     async fn read<T>(
@@ -181,7 +209,8 @@ fn refused(status: &Status, missing: Reason, peer: &str) -> ApiError {
         return Refusal::new(fault::reason_of(status).unwrap_or(missing), status.message()).into();
     }
     tracing::warn!(peer, code = ?status.code(), "{peer} did not answer a read: {}", status.message());
-    Refusal::new(Reason::ParticipantUnavailable, format!("{peer} cannot be asked right now; try again")).into()
+    Refusal::new(Reason::ParticipantUnavailable, format!("{peer} cannot be asked right now; try again"))
+        .into()
 }
 
 fn unreadable(what: &str) -> ApiError {
@@ -191,7 +220,8 @@ fn unreadable(what: &str) -> ApiError {
 fn instrument(wire: &order_wire::Instrument) -> Option<Instrument> {
     let mut tick_bands = Vec::with_capacity(wire.tick_bands.len());
     for band in &wire.tick_bands {
-        let from = if band.from_price.is_empty() { Amount::ZERO } else { Amount::parse(&band.from_price).ok()? };
+        let from =
+            if band.from_price.is_empty() { Amount::ZERO } else { Amount::parse(&band.from_price).ok()? };
         tick_bands.push(TickBand { from, tick: Price::parse(&band.tick).ok()? });
     }
     let state = match order_wire::InstrumentState::try_from(wire.state).ok()? {

@@ -45,6 +45,7 @@ pub enum Fate {
 pub struct Running {
     /// What others may say to the driver.
     pub control: Arc<Control>,
+    since: Instant,
     fate: watch::Sender<Fate>,
 }
 
@@ -111,6 +112,20 @@ impl Drivers {
         self.all().keys().map(|saga_id| saga_id.uuid()).collect()
     }
 
+    /// The sagas that are driven here for so long already.
+    #[must_use]
+    pub fn driven_for(&self, long: Duration) -> Vec<Uuid> {
+        let all = self.all();
+        let slow = all.iter().filter(|(_, running)| running.since.elapsed() >= long);
+        slow.map(|(saga_id, _)| saga_id.uuid()).collect()
+    }
+
+    /// The age of the oldest saga that is driven here.
+    #[must_use]
+    pub fn oldest(&self) -> Duration {
+        self.all().values().map(|running| running.since.elapsed()).max().unwrap_or_default()
+    }
+
     /// Drives a saga in a task of its own, unless it is driven here already.
     pub fn start(self: &Arc<Self>, assigned: Assigned) -> Arc<Running> {
         let (running, is_new) = self.register(assigned.saga_id);
@@ -129,7 +144,7 @@ impl Drivers {
             return (Arc::clone(running), false);
         }
         let (fate, _) = watch::channel(Fate::Underway);
-        let running = Arc::new(Running { control: Arc::default(), fate });
+        let running = Arc::new(Running { control: Arc::default(), since: Instant::now(), fate });
         all.insert(saga_id, Arc::clone(&running));
         (running, true)
     }

@@ -41,7 +41,8 @@ impl FrontDoor {
 
     /// Waits a little while somebody else is busy with these orders.
     pub async fn enter(&self, orders: &[OrderId]) -> Pass {
-        let mut pass = Pass { redis: self.redis.clone(), token: Uuid::new_v4().to_string(), keys: Vec::new() };
+        let mut pass =
+            Pass { redis: self.redis.clone(), token: Uuid::new_v4().to_string(), keys: Vec::new() };
         let Some(redis) = &self.redis else { return pass };
         let mut keys: Vec<String> = orders.iter().map(|order| format!("brokerage:order:{order}")).collect();
         keys.sort_unstable();

@@ -20,11 +20,13 @@ pub struct Meters {
     pub compensations: IntCounterVec,
     /// `saga_adopted_total{kind}`: taken over from an owner that is gone.
     pub adopted: IntCounterVec,
-    /// `saga_given_up_total{kind}`: the budget was spent, or an operator asked.
-    pub given_up: IntCounterVec,
+    /// `saga_turned_round_total{kind, reason}`: sagas that began to undo.
+    pub turned_round: IntCounterVec,
     /// `saga_trail_backlog`: marks and notes that wait to be written.
     pub backlog: IntGaugeVec,
-    /// `saga_oldest_parked_seconds{}` and the like are derived from the table; this counts recovery scans that failed.
+    /// `saga_oldest_seconds`: the age of the oldest saga that this process drives. Checks have no budget; alarm on this.
+    pub oldest_seconds: IntGaugeVec,
+    /// `saga_failed_scans_total`: recovery scans that failed.
     pub failed_scans: IntCounterVec,
 }
 
@@ -50,7 +52,16 @@ impl Meters {
                 &["kind", "step"],
             )?,
             adopted: metrics.counter("saga_adopted_total", "Sagas taken over.", &["kind"])?,
-            given_up: metrics.counter("saga_given_up_total", "Sagas given up.", &["kind"])?,
+            turned_round: metrics.counter(
+                "saga_turned_round_total",
+                "Sagas that began to undo.",
+                &["kind", "reason"],
+            )?,
+            oldest_seconds: metrics.gauge(
+                "saga_oldest_seconds",
+                "Age of the oldest saga driven here.",
+                &[],
+            )?,
             backlog: metrics.gauge("saga_trail_backlog", "Marks and notes that wait.", &[])?,
             failed_scans: metrics.counter("saga_failed_scans_total", "Recovery scans that failed.", &[])?,
         })

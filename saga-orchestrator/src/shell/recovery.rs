@@ -16,6 +16,8 @@ use crate::store::{Leases, Mark, Orphan, Store, TrailItem};
 /// How often drivers are asked again to leave, at the end.
 const LEAVING: Duration = Duration::from_millis(50);
 
+const NO_LABELS: &[&str] = &[];
+
 /// Runs until the service ends; then leaves every saga to others.
 pub async fn recover(kit: Kit, drivers: Arc<Drivers>, store: Store, meters: Meters) {
     let pace = drivers.engine().pace.clone();
@@ -25,13 +27,13 @@ pub async fn recover(kit: Kit, drivers: Arc<Drivers>, store: Store, meters: Mete
             () = kit.shutdown.cancelled() => break,
             () = tokio::time::sleep(pace.until_next_recovery()) => {}
         }
-        meters
-            .backlog
-            .with_label_values(&[] as &[&str])
-            .set(i64::try_from(store.trail_backlog()).unwrap_or(i64::MAX));
+        let oldest = drivers.oldest().as_secs();
+        meters.oldest_seconds.with_label_values(NO_LABELS).set(i64::try_from(oldest).unwrap_or(i64::MAX));
+        let backlog = store.trail_backlog();
+        meters.backlog.with_label_values(NO_LABELS).set(i64::try_from(backlog).unwrap_or(i64::MAX));
         drivers.engine().links.probe();
         if let Err(fault) = scan(&drivers, &store, &meters, leases).await {
-            meters.failed_scans.with_label_values(&[] as &[&str]).inc();
+            meters.failed_scans.with_label_values(NO_LABELS).inc();
             tracing::warn!("recovery will scan again: {}", fault.chain());
         }
     }
@@ -51,15 +53,18 @@ async fn scan(
         tracing::info!(%saga_id, epoch, "saga {saga_id} is driven here from now on");
         take_up(drivers, store, orphan);
     }
+    // A driver whose saga has gone to another process may wait for ever for what that process undid.
+    let slow = drivers.driven_for(drivers.engine().pace.recovery);
+    for saga_id in store.lost(drivers.me, slow).await? {
+        if let Some(running) = drivers.running(saga_id) {
+            running.control.stop();
+        }
+    }
     Ok(())
 }
 
 /// Drives a saga that was taken over. One that cannot be read is parked, and never dropped.
-pub(crate) fn take_up(
-    drivers: &Arc<Drivers>,
-    store: &Store,
-    orphan: Orphan,
-) -> Option<Arc<super::Running>> {
+pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> Option<Arc<super::Running>> {
     let saga_id = orphan.saga_id;
     match sagas::read(&orphan.kind, orphan.version, &orphan.input) {
         Ok(input) => {

@@ -92,7 +92,8 @@ impl Scribe {
 
     /// Whether the entry says what the one before said: many polls and retries are one line.
     fn repeats(last: &Entry, entry: &Entry) -> bool {
-        (last.step, last.undo, &last.reply, &last.reason) == (entry.step, entry.undo, &entry.reply, &entry.reason)
+        (last.step, last.undo, &last.reply, &last.reason)
+            == (entry.step, entry.undo, &entry.reply, &entry.reason)
     }
 }
 
@@ -125,11 +126,16 @@ impl Recorder for Scribe {
         let is_parked = standing.status == Status::Parked;
         if is_parked != self.is_parked {
             let parked = self.meters.parked.with_label_values(&[self.shape.kind]);
-            if is_parked { parked.inc() } else { parked.dec() }
+            if is_parked {
+                parked.inc()
+            } else {
+                parked.dec()
+            }
             self.is_parked = is_parked;
         }
-        if standing.status == Status::Compensating && standing.reason.is_some() {
-            self.meters.given_up.with_label_values(&[self.shape.kind]).inc();
+        if let (Status::Compensating, Some(reason)) = (standing.status, standing.reason) {
+            let labels = [self.shape.kind, reason.as_str()];
+            self.meters.turned_round.with_label_values(&labels).inc();
         }
         self.running.set(match (is_parked, standing.reason) {
             (true, Some(reason)) => Fate::Parked(reason),

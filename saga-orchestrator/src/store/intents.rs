@@ -71,8 +71,10 @@ impl Work for Intents {
 
     async fn run(&self, tx: &mut PgConnection, items: &[Intent]) -> Result<Vec<Accepted>, LaneError> {
         let claimed = claim_requests(tx, items).await?;
-        let candidates: Vec<&Intent> =
-            items.iter().filter(|item| item.conflict_key.is_none() || claimed.contains(&item.saga_id)).collect();
+        let candidates: Vec<&Intent> = items
+            .iter()
+            .filter(|item| item.conflict_key.is_none() || claimed.contains(&item.saga_id))
+            .collect();
         let inserted = insert(tx, &candidates).await?;
         if inserted.len() == items.len() {
             return Ok(vec![Accepted::New; items.len()]);

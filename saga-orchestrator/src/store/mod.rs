@@ -106,10 +106,15 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn adopt(&self, owner: Uuid, driven: Arc<[Uuid]>, leases: Leases) -> Result<Vec<Orphan>, Fault> {
+    pub async fn adopt(
+        &self,
+        owner: Uuid,
+        driven: Arc<[Uuid]>,
+        leases: Leases,
+    ) -> Result<Vec<Orphan>, Fault> {
         match self.upkeep.submit(Chore::Adopt { owner, driven, leases }).await.context("adopt sagas")? {
             Done::Taken(orphans) => Ok(orphans),
-            Done::Nothing | Done::Owned(_) => Ok(Vec::new()),
+            Done::Nothing | Done::Owned(_) | Done::Lost(_) => Ok(Vec::new()),
         }
     }
 
@@ -121,7 +126,7 @@ impl Store {
         let saga_id = saga_id.uuid();
         match self.upkeep.submit(Chore::Take { owner, saga_id, abort }).await.context("take a saga over")? {
             Done::Taken(mut orphans) => Ok(orphans.pop()),
-            Done::Nothing | Done::Owned(_) => Ok(None),
+            Done::Nothing | Done::Owned(_) | Done::Lost(_) => Ok(None),
         }
     }
 
@@ -134,7 +139,21 @@ impl Store {
             Chore::Raise { owner, saga_id: saga_id.uuid(), epoch: i64::try_from(epoch).unwrap_or(i64::MAX) };
         match self.upkeep.submit(chore).await.context("raise an epoch")? {
             Done::Owned(ours) => Ok(ours),
-            Done::Nothing | Done::Taken(_) => Ok(true),
+            Done::Nothing | Done::Taken(_) | Done::Lost(_) => Ok(true),
+        }
+    }
+
+    /// Which of these sagas somebody else owns now, or has ended: their drivers here are superseded.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn lost(&self, owner: Uuid, driven: Vec<Uuid>) -> Result<Vec<SagaId>, Fault> {
+        if driven.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.upkeep.submit(Chore::Lost { owner, driven }).await.context("look for lost sagas")? {
+            Done::Lost(lost) => Ok(lost),
+            Done::Nothing | Done::Owned(_) | Done::Taken(_) => Ok(Vec::new()),
         }
     }
 }

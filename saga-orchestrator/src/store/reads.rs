@@ -107,8 +107,8 @@ impl Store {
             .await?;
             let mut entries: Vec<Entry> = Vec::new();
             for row in rows {
-                let some: Vec<Entry> =
-                    serde_json::from_value(row).map_err(|error| Fault::internal("decode a saga's log", error))?;
+                let some: Vec<Entry> = serde_json::from_value(row)
+                    .map_err(|error| Fault::internal("decode a saga's log", error))?;
                 entries.extend(some);
             }
             Ok(entries)
@@ -130,7 +130,10 @@ impl Store {
         let after = after.map(|Cursor(saga_id)| saga_id);
         // Active sagas are few and have an index of their own.
         let active_only = !filter.statuses.is_empty()
-            && filter.statuses.iter().all(|&code| Status::from_code(code).is_some_and(|status| !status.has_ended()));
+            && filter
+                .statuses
+                .iter()
+                .all(|&code| Status::from_code(code).is_some_and(|status| !status.has_ended()));
         let read = move |pool| async move {
             let statuses = (!filter.statuses.is_empty()).then_some(filter.statuses);
             let rows = if active_only {

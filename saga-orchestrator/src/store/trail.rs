@@ -166,7 +166,8 @@ async fn insert_entries(tx: &mut PgConnection, items: &[TrailItem]) -> Result<()
     let seqs: Vec<i32> = noted.iter().map(|item| item.seq).collect();
     let mut entries = Vec::with_capacity(noted.len());
     for item in &noted {
-        let text = serde_json::to_string(&item.entries).map_err(|error| LaneError::Fault(error.to_string()))?;
+        let text =
+            serde_json::to_string(&item.entries).map_err(|error| LaneError::Fault(error.to_string()))?;
         entries.push(text);
     }
     sqlx::query!(

@@ -37,12 +37,14 @@ pub(super) enum Chore {
     Adopt { owner: Uuid, driven: Arc<[Uuid]>, leases: Leases },
     Take { owner: Uuid, saga_id: Uuid, abort: bool },
     Raise { owner: Uuid, saga_id: Uuid, epoch: i64 },
+    Lost { owner: Uuid, driven: Vec<Uuid> },
 }
 
 pub(super) enum Done {
     Nothing,
     Taken(Vec<Orphan>),
     Owned(bool),
+    Lost(Vec<SagaId>),
 }
 
 pub(super) struct Upkeep;
@@ -65,6 +67,7 @@ impl Work for Upkeep {
                     Done::Taken(assign(tx, *owner, &[*saga_id], *abort).await?)
                 }
                 Chore::Raise { owner, saga_id, epoch } => raise(tx, *owner, *saga_id, *epoch).await?,
+                Chore::Lost { owner, driven } => lost(tx, *owner, driven).await?,
             });
         }
         Ok(answers)
@@ -171,6 +174,18 @@ async fn raise(tx: &mut PgConnection, me: Uuid, saga_id: Uuid, epoch: i64) -> Re
     .execute(tx)
     .await?;
     Ok(Done::Owned(raised.rows_affected() == 1))
+}
+
+/// Which of these somebody else owns now, or has ended.
+async fn lost(tx: &mut PgConnection, me: Uuid, driven: &[Uuid]) -> Result<Done, LaneError> {
+    let lost = sqlx::query_scalar!(
+        "SELECT saga_id FROM sagas WHERE saga_id = ANY($1) AND (owner <> $2 OR ended_at IS NOT NULL)",
+        driven,
+        me,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(Done::Lost(lost.into_iter().map(SagaId::from).collect()))
 }
 
 fn interval(duration: std::time::Duration) -> PgInterval {

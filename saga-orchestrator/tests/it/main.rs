@@ -1,4 +1,11 @@
 //! Tests of the orchestrator from outside: stories of its sagas, and the whole service on a real Postgres.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod fakes;
+mod handover;
+mod mesh;
 mod model;
+mod operators;
 mod stories;
+mod trading;

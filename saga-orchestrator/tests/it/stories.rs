@@ -160,7 +160,12 @@ impl Story {
         if let Some(name) = self.late {
             let step = shape.steps.iter().position(|step| step.name == name).unwrap();
             let reply = engine.participants.arrives(step, None, None);
-            let _ = writeln!(text, "\nMuch later a copy of {name} arrives: {} {}", reply.word(), reply.explanation());
+            let _ = writeln!(
+                text,
+                "\nMuch later a copy of {name} arrives: {} {}",
+                reply.word(),
+                reply.explanation()
+            );
             assert!(matches!(reply, Reply::Tombstone(_) | Reply::Done | Reply::Rejected(_)));
         }
         text.push('\n');

@@ -1,5 +1,6 @@
 //! `brokerctl dev` and the hidden `brokerctl serve`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -99,7 +100,8 @@ impl DevArgs {
         for path in ready_path.iter().chain([&default_path()]) {
             ready.write(path)?;
         }
-        println!("{}", banner::text(&ready, started.elapsed()));
+        // The mesh goes on even if nobody reads.
+        drop(writeln!(std::io::stdout(), "{}", banner::text(&ready, started.elapsed())));
         let ended = tokio::select! {
             () = asked_to_end.cancelled() => None,
             service = until_one_ends(&mesh) => Some(service),

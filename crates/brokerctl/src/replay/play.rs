@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use brokerage_proto::trading::v1::{CancelOrderRequest, CreateOrderRequest, MatchOrdersRequest};
-use brokerage_types::Side;
+use brokerage_types::{Reason, Side};
+use service_kit::fault::reason_of;
 use tokio::sync::{Semaphore, oneshot};
 use tonic::{Code, Response, Status};
 
@@ -20,6 +21,8 @@ use crate::failure::Failure;
 const PATIENCE: Duration = Duration::from_secs(120);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// How often a command is made anew that the server gave up: it had no effect, and its request id is used up.
+const TRIES_MAX: u32 = 20;
 
 /// A message that could not be played.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Played {
     pub unplayed: Vec<Unplayed>,
     /// Commands that were repeated because their answer was lost.
     pub repeated: usize,
+    /// Commands that were made anew because the server gave them up.
+    pub given_up: usize,
     /// How long the commands took.
     pub latencies: Latencies,
 }
@@ -116,13 +121,14 @@ impl Player {
     }
 
     async fn cancel(&self, message: Message) -> Result<(), String> {
-        let request = CancelOrderRequest {
-            request_id: self.request_id(message, "cancel"),
-            order_id: self.resting(message)?,
-            ..CancelOrderRequest::default()
-        };
-        let call = || {
-            let (mut client, request) = (self.api.trading.clone(), request.clone());
+        let order_id = self.resting(message)?;
+        let call = |attempt| {
+            let request = CancelOrderRequest {
+                request_id: self.request_id(message, "cancel", attempt),
+                order_id: order_id.clone(),
+                ..CancelOrderRequest::default()
+            };
+            let mut client = self.api.trading.clone();
             async move { client.cancel_order(request).await }
         };
         self.until_answered(Verb::Cancel, call).await.map(drop)
@@ -137,15 +143,15 @@ impl Player {
             Side::Buy => (resting, opposing),
             Side::Sell => (opposing, resting),
         };
-        let request = MatchOrdersRequest {
-            request_id: self.request_id(message, "match"),
-            buy_order_id,
-            sell_order_id,
-            quantity: message.size.to_string(),
-            ..MatchOrdersRequest::default()
-        };
-        let call = || {
-            let (mut client, request) = (self.api.trading.clone(), request.clone());
+        let call = |attempt| {
+            let request = MatchOrdersRequest {
+                request_id: self.request_id(message, "match", attempt),
+                buy_order_id: buy_order_id.clone(),
+                sell_order_id: sell_order_id.clone(),
+                quantity: message.size.to_string(),
+                ..MatchOrdersRequest::default()
+            };
+            let mut client = self.api.trading.clone();
             async move { client.match_orders(request).await }
         };
         self.until_answered(Verb::Match, call).await.map(drop)
@@ -158,18 +164,18 @@ impl Player {
         side: Side,
         label: &str,
     ) -> Result<String, String> {
-        let request = CreateOrderRequest {
-            request_id: self.request_id(message, "create"),
-            customer_id: customer.to_owned(),
-            client_order_id: self.run.label(label),
-            instrument: self.run.symbol.clone(),
-            side: i32::from(side.code()),
-            limit_price: message.price.to_string(),
-            quantity: message.size.to_string(),
-            validate_only: false,
-        };
-        let call = || {
-            let (mut client, request) = (self.api.trading.clone(), request.clone());
+        let call = |attempt| {
+            let request = CreateOrderRequest {
+                request_id: self.request_id(message, "create", attempt),
+                customer_id: customer.to_owned(),
+                client_order_id: self.run.label(label, attempt),
+                instrument: self.run.symbol.clone(),
+                side: i32::from(side.code()),
+                limit_price: message.price.to_string(),
+                quantity: message.size.to_string(),
+                validate_only: false,
+            };
+            let mut client = self.api.trading.clone();
             async move { client.create_order(request).await }
         };
         Ok(self.until_answered(Verb::Create, call).await?.order_id)
@@ -180,23 +186,29 @@ impl Player {
         placed.get(&message.reference).cloned().ok_or_else(|| "its order could not be created".to_owned())
     }
 
-    fn request_id(&self, message: Message, what: &str) -> String {
-        self.run.request_id(&format!("{}/{what}", message.line))
+    fn request_id(&self, message: Message, what: &str, attempt: u32) -> String {
+        self.run.request_id(&format!("{}/{what}/{attempt}", message.line))
     }
 
-    /// Repeats a command, under its one request id, until the server says what became of it.
+    /// Repeats a command, under its one request id, until the server says what became of it. A command that was given
+    /// up is made anew, under another one.
     async fn until_answered<T, C, F>(&self, verb: Verb, call: C) -> Result<T, String>
     where
-        C: Fn() -> F,
+        C: Fn(u32) -> F,
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let started = Instant::now();
         let mut backoff = BACKOFF_MIN;
+        let mut attempt = 0;
         loop {
-            match call().await {
+            match call(attempt).await {
                 Ok(answer) => {
                     lock(&self.played).latencies.record(verb, started.elapsed());
                     return Ok(answer.into_inner());
+                }
+                Err(status) if was_given_up(&status) && attempt < TRIES_MAX => {
+                    lock(&self.played).given_up += 1;
+                    attempt += 1;
                 }
                 Err(status) if is_unknown(&status) && started.elapsed() < PATIENCE => {
                     lock(&self.played).repeated += 1;
@@ -207,6 +219,11 @@ impl Player {
             }
         }
     }
+}
+
+/// Whether the command had no effect because it ran out of time.
+fn was_given_up(status: &Status) -> bool {
+    reason_of(status) == Some(Reason::GaveUp)
 }
 
 /// Whether the command may or may not have had its effect, or may simply be tried again.

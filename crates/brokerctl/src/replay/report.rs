@@ -10,7 +10,7 @@ use super::fold::{Folded, Skip};
 use super::latency::Verb;
 use super::play::Played;
 use super::setup::Run;
-use crate::output::{Format, table};
+use crate::output::{Format, say, table};
 
 const DIFFERENCES_SHOWN: usize = 50;
 
@@ -60,7 +60,7 @@ impl Report {
     /// Prints everything.
     pub fn print(&self, format: Format) {
         match format {
-            Format::Json => println!("{}", self.json()),
+            Format::Json => say(self.json()),
             Format::Table => self.print_tables(),
         }
     }
@@ -72,8 +72,9 @@ impl Report {
     }
 
     fn print_tables(&self) {
-        println!(
-            "instrument {}: {} messages, {} played in {:.1} s ({:.0}/s), {} failed, {} repeated after a lost answer",
+        say(format!(
+            "instrument {}: {} messages, {} played in {:.1} s ({:.0}/s), {} failed, {} repeated after a lost answer, \
+             {} made anew after being given up",
             self.run.symbol,
             self.messages,
             self.played.done,
@@ -81,27 +82,33 @@ impl Report {
             self.rate(),
             self.played.unplayed.len(),
             self.played.repeated,
-        );
-        println!("\n{}", self.latency_table());
+            self.played.given_up,
+        ));
+        say(format!("\n{}", self.latency_table()));
         if !self.folded.skipped.is_empty() {
             let mut skipped = table(&["skipped", "what", "why"]);
             for ((kind, skip), count) in &self.folded.skipped {
                 skipped.add_row([count.to_string(), kind.words().to_owned(), skip_text(*skip)]);
             }
-            println!("\n{skipped}");
+            say(format!("\n{skipped}"));
         }
         for unplayed in self.played.unplayed.iter().take(DIFFERENCES_SHOWN) {
-            println!("line {} ({}): {}", unplayed.message.line, unplayed.message.kind.words(), unplayed.why);
+            say(format!(
+                "line {} ({}): {}",
+                unplayed.message.line,
+                unplayed.message.kind.words(),
+                unplayed.why
+            ));
         }
-        println!(
+        say(format!(
             "\ncompared {} orders, {} trades and {} price levels: {} differences",
             self.folded.orders.len() + self.folded.executions.len(),
             self.folded.executions.len(),
             self.folded.book().len(),
             self.differences.len()
-        );
+        ));
         if !self.differences.is_empty() {
-            println!("{}", self.difference_table());
+            say(self.difference_table());
         }
     }
 
@@ -145,6 +152,7 @@ impl Report {
             "played": self.played.done,
             "seconds": self.took.as_secs_f64(),
             "repeated": self.played.repeated,
+            "given_up": self.played.given_up,
             "skipped": skipped.collect::<Vec<_>>(),
             "latencies": latencies.collect::<Vec<_>>(),
             "failed": failed.collect::<Vec<_>>(),

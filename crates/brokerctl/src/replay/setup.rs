@@ -16,6 +16,8 @@ const MAKER: &str = "replay-maker";
 const TAKER: &str = "replay-taker";
 /// Prices of the file have four decimals; most instruments need two.
 const PRICE_SCALES: std::ops::RangeInclusive<u32> = 2..=4;
+/// Stands between a label and its attempt.
+const ATTEMPT_MARK: char = '~';
 /// Covers commission: 5 % more than price × quantity.
 const HEADROOM_NUMERATOR: u128 = 105;
 const HEADROOM_DENOMINATOR: u128 = 100;
@@ -45,10 +47,20 @@ impl Run {
         Self { id, symbol: format!("REPLAY-{tail}"), maker: MAKER, taker: TAKER }
     }
 
-    /// The label of an order: unique per customer for ever, so the run's symbol is part of it.
+    /// The label of an order: unique per customer for ever, so the run's symbol is part of it, and so is the attempt:
+    /// an order that was given up keeps its label.
     #[must_use]
-    pub fn label(&self, of: &str) -> String {
-        format!("{}:{of}", self.symbol)
+    pub fn label(&self, of: &str, attempt: u32) -> String {
+        match attempt {
+            0 => format!("{}:{of}", self.symbol),
+            again => format!("{}:{of}{ATTEMPT_MARK}{again}", self.symbol),
+        }
+    }
+
+    /// The label without its attempt.
+    #[must_use]
+    pub fn first_label(label: &str) -> &str {
+        label.split(ATTEMPT_MARK).next().unwrap_or(label)
     }
 
     /// The id of one request of this run.

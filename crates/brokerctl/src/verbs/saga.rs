@@ -11,7 +11,7 @@ use super::Limit;
 use crate::api::Api;
 use crate::cli::Connection;
 use crate::failure::Failure;
-use crate::output::{Format, card, print, short, table, time};
+use crate::output::{Format, card, print, say, short, table, time};
 
 /// What can be done with sagas.
 #[derive(Debug, Subcommand)]
@@ -152,7 +152,7 @@ fn was(status: SagaStatus) -> Table {
 fn show(format: Format, saga: &Saga) -> Result<(), Failure> {
     print(format, "brokerage.saga.v1.Saga", saga, saga_card)?;
     if format == Format::Table {
-        println!("\n{}\n", steps_table(saga));
+        say(format!("\n{}\n", steps_table(saga)));
     }
     Ok(())
 }

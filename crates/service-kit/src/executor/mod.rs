@@ -18,7 +18,7 @@ mod outbox;
 use std::sync::Arc;
 
 use brokerage_proto::common::v1 as wire;
-use brokerage_types::Reason;
+use brokerage_types::{Reason, RequestId};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -29,6 +29,7 @@ pub use inbox::Key;
 use crate::fault::{ApiError, ApiResult, Fault, Refusal};
 use crate::lane::Lane;
 use crate::run::Kit;
+use crate::validate::Fields;
 use batch::{BookWork, Decided, Operation, Reply, Request};
 
 /// Names the key of a command that touches one service only: (caller, RPC, request id).
@@ -109,8 +110,8 @@ impl<B: Books> Executor<B> {
     /// Does a command that touches this service only, at most once per (caller, RPC, request id).
     ///
     /// # Errors
-    /// `REQUEST_ID_INVALID`; `REQUEST_ID_REUSED` when the id came with another payload; the command's own rejection,
-    /// the same every time; a fault when the outcome is unknown.
+    /// `FIELD_REQUIRED` or `REQUEST_ID_INVALID`; `REQUEST_ID_REUSED` when the id came with another payload; the
+    /// command's own rejection, the same every time; a fault when the outcome is unknown.
     pub async fn once(&self, once: Once<'_>, command: B::Command) -> ApiResult<Answered> {
         let context = Context::of_once(once)?;
         let decided = self.submit(context, Operation::Do, command).await?;
@@ -189,10 +190,10 @@ impl Context {
         Ok(Self { key: Key { saga_id, step }, epoch, not_after })
     }
 
-    fn of_once(once: Once<'_>) -> Result<Self, Refusal> {
-        let request_id = Uuid::parse_str(once.request_id).map_err(|_| {
-            Refusal::new(Reason::RequestIdInvalid, "request_id must be a UUID").with("field", "request_id")
-        })?;
+    fn of_once(once: Once<'_>) -> ApiResult<Self> {
+        let mut fields = Fields::new();
+        let request_id = fields.parse::<RequestId>("request_id", once.request_id);
+        let request_id = fields.finish(request_id)?;
         // The parts are separated by a character that neither a subject nor an RPC name may hold.
         let name = format!("{}\n{}\n{request_id}", once.caller, once.rpc);
         let saga_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());

@@ -3,6 +3,7 @@
 //! Each rule is a function from one file to its findings, tested with a good and a bad sample. A finding says where,
 //! what, and why, so that nobody has to look the rule up.
 
+mod documents;
 mod graph;
 mod layers;
 mod protocol;
@@ -72,6 +73,8 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
             let source = Source::new(&name, &text);
             findings.extend(text::check(&source));
             findings.extend(layers::check(&source));
+        } else if name.ends_with(".md") {
+            findings.extend(documents::dead_paths(root, &name, &text));
         } else if name.ends_with(".proto") {
             findings.extend(protocol::step_contexts(&name, &text));
         } else if name.ends_with("Cargo.toml") {

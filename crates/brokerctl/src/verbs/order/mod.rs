@@ -14,7 +14,7 @@ use super::{Limit, RequestId};
 use crate::api::Api;
 use crate::cli::Connection;
 use crate::failure::Failure;
-use crate::output::{Format, card, print};
+use crate::output::{Format, card, print, say};
 
 /// What can be done with orders.
 #[derive(Debug, Subcommand)]
@@ -250,10 +250,10 @@ impl Get {
         let order = api.orders.get_order(request).await?.into_inner();
         print(format, "brokerage.order.v1.Order", &order, order_card)?;
         if format == Format::Table && !order.fills.is_empty() {
-            println!("\n{}", fills_table(&order));
+            say(format!("\n{}", fills_table(&order)));
         }
         if format == Format::Table && !order.history.is_empty() {
-            println!("\n{}", history_table(&order));
+            say(format!("\n{}", history_table(&order)));
         }
         Ok(())
     }

@@ -1,0 +1,147 @@
+//! The driver's patience: pauses, budgets, giving up, parking, and coming back.
+//!
+//! Correctness needs none of it; see `protocol.md` §6 for the numbers.
+
+use std::time::Duration;
+
+use brokerage_types::Reason;
+
+use super::super::decide::{self, Next, Status};
+use super::super::definition::{Patience, Role, StepNo};
+use super::super::log::Event;
+use super::super::record::{Recorder, Standing};
+use super::super::reply::{Direction, Participants};
+use super::{Drive, Round};
+use crate::sagas::command::Participant;
+
+impl<P: Participants, R: Recorder> Drive<'_, P, R> {
+    pub(super) async fn after_failure(&mut self, steps: &[StepNo], direction: Direction) {
+        if !self.round.was_probe {
+            self.round.failures = self.round.failures.saturating_add(1);
+        }
+        let pace = &self.engine.pace;
+        let waited = self.round.since.elapsed();
+        let may_give_up = self.may_give_up(steps, direction);
+        let budgeted = may_give_up && steps.iter().any(|&step| self.patience(step) == Patience::Budget);
+        let spent = budgeted && waited >= pace.budget;
+        let stuck = !may_give_up && (self.round.failures >= pace.park_failures || waited >= pace.park_after);
+        if spent || stuck {
+            let reason = if spent { Reason::GaveUp } else { Reason::ParticipantUnavailable };
+            self.give_up_or_park(steps, direction, reason);
+            return;
+        }
+        let mut pause = pace.backoff(self.round.failures.max(1), may_give_up);
+        if budgeted {
+            pause = pause.min(pace.budget.saturating_sub(waited));
+        }
+        self.pause(pause, steps).await;
+    }
+
+    /// Before the pivot has run and while going forward, giving up is possible; it begins at the pivot.
+    fn may_give_up(&self, steps: &[StepNo], direction: Direction) -> bool {
+        let after_pivot =
+            steps.iter().any(|&step| self.saga.script.shape.role(step) == Some(Role::Retriable));
+        !direction.is_undo() && !after_pivot
+    }
+
+    pub(super) fn give_up_or_park(&mut self, steps: &[StepNo], direction: Direction, reason: Reason) {
+        let gave_up = self.may_give_up(steps, direction)
+            && self.log.record(&self.saga.script.shape, Event::GaveUp(Reason::GaveUp)).is_ok();
+        let trouble = self.trouble.as_deref().unwrap_or("nothing came back");
+        let saga_id = self.saga.saga_id;
+        if gave_up {
+            tracing::warn!(%saga_id, "saga {saga_id} is given up: {trouble}");
+        } else if self.log.record(&self.saga.script.shape, Event::Parked(reason)).is_ok() {
+            tracing::error!(%saga_id, "saga {saga_id} is parked: {trouble}");
+        }
+    }
+
+    fn patience(&self, step: StepNo) -> Patience {
+        self.saga.script.shape.steps.get(step).map_or(Patience::Endless, |step| step.patience)
+    }
+
+    /// Waits, unless somebody rings or the participant is back.
+    pub(super) async fn pause(&mut self, pause: Duration, steps: &[StepNo]) {
+        self.recorder.pausing(pause);
+        let shape = &self.saga.script.shape;
+        let participant = steps.first().and_then(|&step| shape.steps.get(step)).map(|step| step.participant);
+        let link = self.engine.links.to(participant.unwrap_or(Participant::Order));
+        self.round.was_probe = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = self.saga.control.rung() => false,
+            () = link.woken() => true,
+        };
+    }
+
+    /// Waits until a parked saga is to be tried again. False: leave it.
+    pub(super) async fn wait_parked(&mut self) -> bool {
+        let retry = self.engine.pace.parked_retry;
+        self.recorder.pausing(retry);
+        // A saga that only waits for a participant is tried as soon as that is back; poison is not.
+        let waits = self.log.parked() == Some(Reason::ParticipantUnavailable);
+        let waits_for = if waits { self.next_participant() } else { None };
+        let back = async {
+            match waits_for {
+                Some(participant) => self.engine.links.to(participant).back().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(retry) => {}
+            () = self.saga.control.rung() => {}
+            () = back => {}
+        }
+        if self.saga.control.is_stopped() {
+            return false;
+        }
+        let asked = self.saga.control.take_resume();
+        let _ = self.log.record(&self.saga.script.shape, Event::Resumed);
+        // One more failure parks it again, unless an operator asked: then it gets a fresh start.
+        self.round = Round::new(None);
+        if !asked {
+            self.round.what = self.next_round();
+            self.round.failures = self.engine.pace.park_failures.saturating_sub(1);
+        }
+        true
+    }
+
+    pub(super) fn next_round(&self) -> Option<(bool, usize)> {
+        let (steps, is_undo) = self.next_steps()?;
+        let stage = self.saga.script.shape.steps.get(*steps.first()?)?.stage;
+        Some((is_undo, stage))
+    }
+
+    fn next_participant(&self) -> Option<Participant> {
+        let (steps, _) = self.next_steps()?;
+        self.saga.script.shape.steps.get(*steps.first()?).map(|step| step.participant)
+    }
+
+    /// What would be done if the saga were not parked.
+    fn next_steps(&self) -> Option<(Vec<StepNo>, bool)> {
+        let shape = &self.saga.script.shape;
+        let mut resumed = self.log.clone();
+        let _ = resumed.record(shape, Event::Resumed);
+        match decide::next(shape, &resumed) {
+            Next::Call(steps) => Some((steps, false)),
+            Next::Compensate(steps) => Some((steps, true)),
+            Next::Completed | Next::RolledBack(..) | Next::Parked(_) => None,
+        }
+    }
+
+    /// Tells operators when the saga turns round, parks or goes on.
+    pub(super) fn show_standing(&mut self) {
+        let shape = &self.saga.script.shape;
+        let status = decide::status(shape, &self.log);
+        if status == self.shown || status.has_ended() {
+            return;
+        }
+        self.shown = status;
+        let reason = match status {
+            Status::Parked => self.log.parked(),
+            Status::Compensating => Some(decide::cause(shape, &self.log)),
+            Status::Running | Status::Completed | Status::RolledBack => None,
+        };
+        let detail = if status == Status::Parked { self.trouble.clone() } else { None };
+        self.recorder.stands(Standing { status, reason, detail });
+    }
+}
