@@ -20,8 +20,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("fds.bin"), compiler.encode_file_descriptor_set())?;
     let set = compiler.file_descriptor_set();
-    tonic_prost_build::configure()
-        .emit_rerun_if_changed(false)
-        .compile_fds(set)?;
+    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(set)?;
     Ok(())
 }

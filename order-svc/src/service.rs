@@ -31,8 +31,8 @@ impl Service for OrderService {
         let participant = Participant::new(executor, kit.reads.clone());
         let limits = &kit.settings.limits;
         let public = OrderServiceServer::new(public).max_decoding_message_size(limits.public_message_bytes);
-        let participant = OrderParticipantServer::new(participant)
-            .max_decoding_message_size(limits.internal_message_bytes);
+        let participant =
+            OrderParticipantServer::new(participant).max_decoding_message_size(limits.internal_message_bytes);
         Ok(Routes {
             public: tonic::service::Routes::new(public),
             internal: tonic::service::Routes::new(participant),

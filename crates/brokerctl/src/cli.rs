@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::audit::command::AuditVerb;
 use crate::dev::command::{DevArgs, ServeArgs};
 use crate::doctor::DoctorArgs;
 use crate::failure::{Exit, Failure};
@@ -69,6 +70,9 @@ enum Command {
     Customer(CustomerVerb),
     /// Play recorded order flow (LOBSTER messages) through the public API and compare the result with the file.
     Replay(ReplayArgs),
+    /// Check the books.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// Check what the mesh needs, and say how to fix what is missing.
     Doctor(DoctorArgs),
     /// Print completions for a shell.
@@ -116,6 +120,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Instrument(verb) => on_runtime(verb.run(&connection)),
         Command::Customer(verb) => on_runtime(verb.run(&connection)),
         Command::Replay(args) => on_runtime(args.run(&connection)),
+        Command::Audit(verb) => on_runtime(verb.run(&connection)),
         Command::Doctor(args) => on_runtime(args.run(&connection)),
     }
 }
