@@ -179,8 +179,6 @@ reasons! {
         HoldMismatch = "HOLD_MISMATCH",
         /// The amount has more decimals than the asset's ledger keeps.
         ScaleExceeded = "SCALE_EXCEEDED",
-        /// The saga ran out of time before its pivot and was undone.
-        GaveUp = "GAVE_UP",
         /// An operator ended the saga before its pivot and it was undone.
         AbortedByOperator = "ABORTED_BY_OPERATOR",
         /// Only a parked saga can be resumed.
@@ -193,6 +191,8 @@ reasons! {
     Aborted {
         /// Lost a race for the same rows; nothing was done, try again.
         ConflictRetry = "CONFLICT_RETRY",
+        /// The saga ran out of time before its pivot and was undone; ask anew, under a new request id.
+        GaveUp = "GAVE_UP",
     }
     Unauthenticated {
         /// The call carries no token.

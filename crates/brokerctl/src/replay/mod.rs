@@ -1,7 +1,7 @@
 //! `brokerctl replay FILE`: recorded order flow, played through the public API and compared with the file.
 //!
 //! A new order is created, a deletion cancelled, an execution matched against an opposing order of a counterparty.
-//! [`fold`] says what the file means, [`play`] does it, [`compare`] looks at both ends. Nothing is skipped silently.
+//! `fold` says what the file means, `play` does it, `compare` looks at both ends. Nothing is skipped silently.
 
 pub mod compare;
 pub mod fold;
