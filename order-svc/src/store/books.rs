@@ -92,13 +92,7 @@ impl Books for OrderBooks {
             Command::SuspendOrder(wish) => suspension(world, at, wish, suspend::suspend),
             Command::ResumeOrder(wish) => suspension(world, at, wish, suspend::resume),
         };
-        decided.map_err(|rejection| {
-            // Our fault, so it must not be remembered as a refusal: the whole batch is given up.
-            if let Rejection::Broken(broken) = &rejection {
-                world.broken = Some(broken.to_string());
-            }
-            Refused::new(rejection.reason(), rejection.to_string())
-        })
+        decided.map_err(|rejection| Refused::new(rejection.reason(), rejection.to_string()))
     }
 
     fn compensate(&self, world: &mut World, at: &At, command: &Command, undo: Undo<'_>) -> Result<(), Fault> {

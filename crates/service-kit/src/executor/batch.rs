@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use brokerage_types::Reason;
+use brokerage_types::{Class, Reason};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -90,6 +90,10 @@ impl<B: Books> BookWork<B> {
                         let row =
                             Row { effect: done.effect, answer: done.answer, ..request.row(Verdict::Done) };
                         (row, reply)
+                    }
+                    // A broken row or rule is ours: remembered, it would pass for a business answer for ever.
+                    Err(rejection) if rejection.reason.class() == Class::Internal => {
+                        return Err(LaneError::Fault(rejection.message));
                     }
                     Err(rejection) => {
                         let row = Row {

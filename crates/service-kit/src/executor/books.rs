@@ -36,7 +36,8 @@ pub trait Books: Send + Sync + 'static {
     /// Decides, and applies the decision to the world. A rejection must leave the world as it was.
     ///
     /// # Errors
-    /// The business rule that refuses; it is remembered.
+    /// The business rule that refuses; it is remembered. A reason of class `Internal` is a fault instead: nothing is
+    /// kept of it.
     fn execute(&self, world: &mut Self::World, at: &At, command: &Self::Command) -> Result<Done, Rejection>;
 
     /// Applies the inverse of a command that is done, from its stored effect. Has no business reason to refuse.

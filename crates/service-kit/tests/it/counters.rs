@@ -20,6 +20,8 @@ pub enum Count {
     AddForGood { name: String, by: i64 },
     /// Panics while deciding.
     Poison,
+    /// Meets a row that no rule allows.
+    BrokenRow,
     /// Breaks the batch's transaction in the database.
     BreakStatement,
 }
@@ -30,6 +32,7 @@ impl Command for Count {
             Count::Add { .. } => "add",
             Count::AddForGood { .. } => "add_for_good",
             Count::Poison => "poison",
+            Count::BrokenRow => "broken_row",
             Count::BreakStatement => "break_statement",
         }
     }
@@ -79,7 +82,7 @@ impl Books for Counters {
             .iter()
             .filter_map(|command| match command {
                 Count::Add { name, .. } | Count::AddForGood { name, .. } => Some(name.clone()),
-                Count::Poison | Count::BreakStatement => None,
+                Count::Poison | Count::BrokenRow | Count::BreakStatement => None,
             })
             .collect();
         names.sort();
@@ -100,6 +103,7 @@ impl Books for Counters {
                 let value = world.rows.get(name).map(|row| row.0).unwrap_or_default();
                 Ok(Done { effect: serde_json::json!({ "by": by }), answer: value.to_be_bytes().to_vec() })
             }
+            Count::BrokenRow => Err(Rejection::new(Reason::InternalFault, "a row that no rule allows")),
             Count::Poison => panic!("a command that cannot be decided"),
             Count::BreakStatement => {
                 world.broken = true;

@@ -176,7 +176,7 @@ async fn a_reused_request_id_is_refused_and_another_callers_is_his_own() {
 #[tokio::test]
 async fn a_poison_command_hurts_only_itself() {
     let bench = Bench::new().await;
-    let poisons = [Count::Poison, Count::BreakStatement];
+    let poisons = [Count::Poison, Count::BrokenRow, Count::BreakStatement];
     let bad = poisons.map(|poison| {
         let executor = bench.executor.clone();
         async move { executor.step(&Some(saga()), poison).await.is_err() }
@@ -189,6 +189,8 @@ async fn a_poison_command_hurts_only_itself() {
         futures::future::join(futures::future::join_all(bad), futures::future::join_all(good)).await;
     assert!(bad.into_iter().all(|failed| failed) && good.into_iter().all(|done| done));
     assert_eq!(bench.value().await, 20);
+    // None of them is remembered as if a business rule had refused it.
+    assert_eq!(bench.number("SELECT count(*) FROM inbox").await, 20);
 }
 
 #[tokio::test]
