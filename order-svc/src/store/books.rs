@@ -14,7 +14,7 @@ use super::decide::{
 use super::world::World;
 use super::{load, save};
 use crate::domain::command::Command;
-use crate::domain::{Rejection, Status, cancel, create, suspend};
+use crate::domain::{Status, cancel, create, suspend};
 
 /// The order service's rows and rules.
 #[derive(Debug, Default)]
