@@ -19,8 +19,8 @@ use brokerage_proto::trading::v1::trading_service_server::{
 use service_kit::run::{BootError, Kit, Routes, Service};
 use sqlx::migrate::Migrator;
 
-use engine::control::Links;
 use engine::drive::Engine;
+use engine::links::Links;
 use engine::pace::Pace;
 use grpc::{Desk, SagaApi, TradingApi};
 use participants::{Grpc, Terms};
@@ -52,14 +52,15 @@ impl Service for Orchestrator {
         let changes = Changes::start(&kit, redis.as_ref());
         let meters = Meters::new(&kit.metrics)?;
         let terms = Arc::new(Terms::new(grpc.clone(), pace.attempt * 4));
-        let engine =
-            Engine { participants: grpc, pace, clock: kit.clock.clone(), links: Arc::new(Links::default()) };
+        let links = Arc::new(Links::new(&pace));
+        let engine = Engine { participants: grpc, pace, clock: kit.clock.clone(), links };
         let drivers =
             Arc::new(Drivers::new(kit.clone(), engine, store.clone(), changes.clone(), meters.clone()));
         if let Err(fault) = store.beat(drivers.me).await {
             // The service lives without its database, and is not ready; the heartbeat starts when that is back.
             tracing::warn!("no heartbeat yet: {}", fault.chain());
         }
+        kit.tasks.spawn(shell::watch_links(kit.clone(), Arc::clone(&drivers), meters.clone()));
         kit.tasks.spawn(shell::recover(kit.clone(), Arc::clone(&drivers), store.clone(), meters));
         let desk = Desk { drivers, store, terms, door: FrontDoor::new(redis), changes, kit: kit.clone() };
         let bytes = kit.settings.limits.public_message_bytes;

@@ -15,13 +15,15 @@ use futures::future::join_all;
 use service_kit::clock::SharedClock;
 use tokio::time::Instant;
 
-use super::control::{Control, Links};
+use super::control::Control;
 use super::decide::{self, Next, Status};
 use super::definition::{Script, StepNo};
+use super::links::{Held, Links, Ticket};
 use super::log::{Event, Log};
 use super::pace::Pace;
 use super::record::{Note, Recorder};
 use super::reply::{Answer, Direction, Participants, Reply, Request, Trouble, TroubleKind};
+use super::retries::Urgency;
 
 /// So many attempts of one round may come too late before that counts as a failure.
 const RESTAMPS_MAX: u32 = 3;
@@ -123,12 +125,29 @@ struct Round {
     failures: u32,
     polls: u32,
     restamps: u32,
+    /// The pause ended because somebody must find out whether the participant is back.
     was_probe: bool,
+    /// An attempt was not answered: the next one is a repetition.
+    is_repeating: bool,
+    /// The first attempt after parking: it parks again if it comes to nothing.
+    is_trial: bool,
+    /// Why the participant could not be asked, and for how long.
+    held: Option<Held>,
 }
 
 impl Round {
     fn new(what: Option<(bool, usize)>) -> Self {
-        Self { what, since: Instant::now(), failures: 0, polls: 0, restamps: 0, was_probe: false }
+        Self {
+            what,
+            since: Instant::now(),
+            failures: 0,
+            polls: 0,
+            restamps: 0,
+            was_probe: false,
+            is_repeating: false,
+            is_trial: false,
+            held: None,
+        }
     }
 }
 
@@ -141,6 +160,8 @@ enum Meaning {
     Again,
     /// Ask again soon; nothing is wrong.
     Later,
+    /// It could not be asked now.
+    Held,
     /// Ask again after a pause.
     Failure,
     /// Asking again is pointless.
@@ -187,7 +208,9 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
                     self.round.polls = self.round.polls.saturating_add(1);
                     self.pause(self.engine.pace.poll(self.round.polls), &steps).await;
                 }
-                Meaning::Failure => self.after_failure(&steps, direction).await,
+                Meaning::Held | Meaning::Failure => {
+                    self.after_failure(&steps, direction, meaning == Meaning::Held).await;
+                }
                 Meaning::Poison => self.give_up_or_park(&steps, direction, Reason::InternalFault),
                 Meaning::Superseded => return End::Superseded,
             }
@@ -205,19 +228,57 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         if self.round.what != what {
             self.round = Round::new(what);
         }
+        self.round.held = None;
+        let mut asked = Vec::with_capacity(steps.len());
+        let mut gravest = Meaning::Progress;
         for &step in steps {
-            if let Some(counts) = self.attempts.get_mut(step) {
-                let count = &mut counts[usize::from(direction.is_undo())];
-                *count = count.saturating_add(1);
+            match self.admit(step, direction) {
+                Ok(ticket) => asked.push((step, ticket)),
+                Err(held) => {
+                    self.round.held = Some(held);
+                    gravest = Meaning::Held;
+                }
             }
         }
-        let answers = join_all(steps.iter().map(|&step| self.attempt(step, direction))).await;
-        let mut gravest = Meaning::Progress;
-        for (&step, (answer, took)) in steps.iter().zip(answers) {
+        let answers = join_all(asked.iter().map(|&(step, _)| self.attempt(step, direction))).await;
+        for ((step, ticket), (answer, took)) in asked.into_iter().zip(answers) {
+            self.hear(step, ticket, &answer);
             let meaning = self.take_in(step, direction, answer, took).await;
             gravest = gravest.max(meaning);
         }
         gravest
+    }
+
+    /// Asks whether the participant may be asked now, and counts the attempt if so.
+    fn admit(&mut self, step: StepNo, direction: Direction) -> Result<Option<Ticket>, Held> {
+        let ticket = match self.saga.script.shape.steps.get(step) {
+            Some(shape) => {
+                let urgency =
+                    if self.may_give_up(&[step], direction) { Urgency::Usual } else { Urgency::Reserved };
+                let admitted =
+                    self.engine.links.to(shape.participant).admit(self.round.is_repeating, urgency);
+                Some(admitted.inspect_err(|held| {
+                    let why = format!("{} is not asked now: {}", shape.participant.as_str(), held.why);
+                    self.trouble.get_or_insert(why);
+                })?)
+            }
+            None => None,
+        };
+        if let Some(counts) = self.attempts.get_mut(step) {
+            let count = &mut counts[usize::from(direction.is_undo())];
+            *count = count.saturating_add(1);
+        }
+        Ok(ticket)
+    }
+
+    /// Notices what the answer tells about the participant.
+    fn hear(&self, step: StepNo, ticket: Option<Ticket>, answer: &Answer) {
+        let (Some(shape), Some(ticket)) = (self.saga.script.shape.steps.get(step), ticket) else { return };
+        let link = self.engine.links.to(shape.participant);
+        link.hear(ticket, answer.reply.heard());
+        if let Some(theirs) = answer.database_time {
+            link.saw_clock(theirs, self.engine.clock.now());
+        }
     }
 
     async fn attempt(&self, step: StepNo, direction: Direction) -> (Answer, Duration) {
@@ -258,17 +319,6 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         answer: Answer,
         took: Duration,
     ) -> Meaning {
-        if let Some(shape) = self.saga.script.shape.steps.get(step) {
-            let link = self.engine.links.to(shape.participant);
-            if matches!(answer.reply, Reply::Unknown(_)) {
-                link.failed()
-            } else {
-                link.answered()
-            }
-            if let Some(theirs) = answer.database_time {
-                link.saw_clock(theirs, self.engine.clock.now());
-            }
-        }
         let attempt = self.attempts.get(step).map_or(1, |counts| counts[usize::from(direction.is_undo())]);
         let at = self.engine.clock.now();
         self.recorder.note(Note { step, direction, attempt, reply: answer.reply.clone(), at, took });
@@ -284,6 +334,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
             (Reply::StaleEpoch(highest), _) => return self.raise_epoch(highest).await,
             (Reply::Unknown(trouble), _) => {
                 self.trouble = Some(trouble.detail);
+                self.round.is_repeating = true;
                 return Meaning::Failure;
             }
             (Reply::Poison(detail), _) => {

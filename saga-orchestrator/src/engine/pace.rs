@@ -33,6 +33,12 @@ pub struct Pace {
     pub lease: Duration,
     /// Owners beat, and look for sagas without a driver, so often.
     pub recovery: Duration,
+    /// A participant's breaker looks at the calls of so long.
+    pub breaker_window: Duration,
+    /// While it is open, one call in so long finds out whether it may close.
+    pub breaker_probe: Duration,
+    /// One repetition comes free in so long, whatever became of those before.
+    pub retry_trickle: Duration,
     /// Whether pauses are random (full jitter) or always the longest.
     pub jitter: bool,
 }
@@ -56,6 +62,9 @@ impl Pace {
             void_after: millis(60_000),
             lease: millis(5_000),
             recovery: millis(1_000),
+            breaker_window: millis(5_000),
+            breaker_probe: millis(1_000),
+            retry_trickle: millis(100),
             jitter: true,
         }
     }

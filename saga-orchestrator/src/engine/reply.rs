@@ -6,6 +6,7 @@
 use brokerage_types::{Reason, SagaId};
 use chrono::{DateTime, Utc};
 
+use super::breaker::Heard;
 use super::definition::StepNo;
 use crate::sagas::command::Command;
 
@@ -88,6 +89,26 @@ impl Reply {
         }
     }
 
+    /// What it tells about the participant. Only no answer at all is silence.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        match self {
+            Reply::Unknown(trouble) => match trouble.kind {
+                TroubleKind::NoAnswer => Heard::Silence,
+                TroubleKind::Busy | TroubleKind::Forbidden => Heard::Unserved,
+                TroubleKind::Faulted => Heard::Answer,
+            },
+            Reply::Done
+            | Reply::Rejected(_)
+            | Reply::Tombstone(_)
+            | Reply::Refused
+            | Reply::NotNow
+            | Reply::Expired
+            | Reply::StaleEpoch(_)
+            | Reply::Poison(_) => Heard::Answer,
+        }
+    }
+
     /// Why, if the reply says so; empty otherwise.
     #[must_use]
     pub fn explanation(&self) -> String {
@@ -119,6 +140,8 @@ pub enum TroubleKind {
     Busy,
     /// We are not let in; certificates and secrets rotate, so it may pass.
     Forbidden,
+    /// The participant is there, and this command made it fail.
+    Faulted,
 }
 
 /// A reply, and the participant's database clock if it came along.

@@ -5,6 +5,7 @@
 
 use brokerage_proto::common::v1::{StepReply, Verdict};
 use brokerage_types::Reason;
+use service_kit::fault;
 use tonic::{Code, Status};
 
 use super::wire;
@@ -50,6 +51,10 @@ pub(super) fn status(status: &Status) -> Reply {
         }
         Code::ResourceExhausted => unknown(TroubleKind::Busy),
         Code::Unauthenticated | Code::PermissionDenied => unknown(TroubleKind::Forbidden),
+        // With our reason it comes from the service itself, not from what is between us.
+        Code::Internal if fault::reason_of(status) == Some(Reason::InternalFault) => {
+            unknown(TroubleKind::Faulted)
+        }
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
@@ -113,6 +118,9 @@ mod tests {
             let Reply::Unknown(trouble) = status(&Status::new(code, "x")) else { panic!("{code:?}") };
             assert_eq!(trouble.kind, expected, "{code:?}");
         }
+        let ours = Status::from(fault::Refusal::new(Reason::InternalFault, "a command that panics"));
+        let Reply::Unknown(trouble) = status(&ours) else { panic!("{ours:?}") };
+        assert_eq!(trouble.kind, TroubleKind::Faulted, "the service is there");
         for code in [Code::OutOfRange, Code::InvalidArgument, Code::Unimplemented, Code::FailedPrecondition] {
             assert!(matches!(status(&Status::new(code, "x")), Reply::Poison(_)), "{code:?}");
         }

@@ -28,6 +28,14 @@ pub struct Meters {
     pub oldest_seconds: IntGaugeVec,
     /// `saga_failed_scans_total`: recovery scans that failed.
     pub failed_scans: IntCounterVec,
+    /// `saga_breaker_position{participant}`: 0 closed, 1 half-open, 2 open.
+    pub breaker_position: IntGaugeVec,
+    /// `saga_breaker_opened_total{participant}`.
+    pub breaker_opened: IntCounterVec,
+    /// `saga_held_total{participant, by}`: calls that waited, by the breaker or by the retry budget.
+    pub held: IntCounterVec,
+    /// `saga_retries_left{participant}`: what the retry budget still has.
+    pub retries_left: IntGaugeVec,
 }
 
 impl Meters {
@@ -64,6 +72,22 @@ impl Meters {
             )?,
             backlog: metrics.gauge("saga_trail_backlog", "Marks and notes that wait.", &[])?,
             failed_scans: metrics.counter("saga_failed_scans_total", "Recovery scans that failed.", &[])?,
+            breaker_position: metrics.gauge(
+                "saga_breaker_position",
+                "Circuit breaker: 0 closed, 1 half-open, 2 open.",
+                &["participant"],
+            )?,
+            breaker_opened: metrics.counter(
+                "saga_breaker_opened_total",
+                "How often the circuit breaker opened.",
+                &["participant"],
+            )?,
+            held: metrics.counter("saga_held_total", "Calls that had to wait.", &["participant", "by"])?,
+            retries_left: metrics.gauge(
+                "saga_retries_left",
+                "Repetitions that the budget has left.",
+                &["participant"],
+            )?,
         })
     }
 }

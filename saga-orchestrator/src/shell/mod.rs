@@ -5,6 +5,7 @@
 mod changes;
 mod drivers;
 mod front_door;
+mod links;
 mod meters;
 mod recovery;
 mod redis_link;
@@ -13,6 +14,7 @@ mod scribe;
 pub use changes::Changes;
 pub use drivers::{Assigned, Drivers, Fate, Running};
 pub use front_door::{FrontDoor, Pass};
+pub use links::watch_links;
 pub use meters::Meters;
 pub use recovery::recover;
 pub(crate) use recovery::take_up;

@@ -31,7 +31,6 @@ pub async fn recover(kit: Kit, drivers: Arc<Drivers>, store: Store, meters: Mete
         meters.oldest_seconds.with_label_values(NO_LABELS).set(i64::try_from(oldest).unwrap_or(i64::MAX));
         let backlog = store.trail_backlog();
         meters.backlog.with_label_values(NO_LABELS).set(i64::try_from(backlog).unwrap_or(i64::MAX));
-        drivers.engine().links.probe();
         if let Err(fault) = scan(&drivers, &store, &meters, leases).await {
             meters.failed_scans.with_label_values(NO_LABELS).inc();
             tracing::warn!("recovery will scan again: {}", fault.chain());

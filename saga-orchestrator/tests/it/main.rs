@@ -7,5 +7,6 @@ mod handover;
 mod mesh;
 mod model;
 mod operators;
+mod outage;
 mod stories;
 mod trading;

@@ -14,7 +14,7 @@ const SERVICE_DATABASE: &[&str] = &["store", "audit"];
 /// Where a service is put together: names its migrations and the generated servers, nothing more.
 const ASSEMBLY: &[&str] = &["lib", "service"];
 /// Engine files that decide and do nothing else.
-const PURE_ENGINE: &[&str] = &["definition", "log", "decide"];
+const PURE_ENGINE: &[&str] = &["definition", "log", "decide", "breaker", "retries"];
 /// Code that differs from one call to the next, or waits, or knows the outside.
 const IMPURE: &[&str] = &[
     "async",

@@ -15,8 +15,9 @@ use super::{Drive, Round};
 use crate::sagas::command::Participant;
 
 impl<P: Participants, R: Recorder> Drive<'_, P, R> {
-    pub(super) async fn after_failure(&mut self, steps: &[StepNo], direction: Direction) {
-        if !self.round.was_probe {
+    /// Pauses, or gives up, after an attempt that came to nothing. `is_held`: nobody was asked, which is no failure.
+    pub(super) async fn after_failure(&mut self, steps: &[StepNo], direction: Direction, is_held: bool) {
+        if (!self.round.was_probe && !is_held) || self.round.is_trial {
             self.round.failures = self.round.failures.saturating_add(1);
         }
         let pace = &self.engine.pace;
@@ -31,6 +32,9 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
             return;
         }
         let mut pause = pace.backoff(self.round.failures.max(1), may_give_up);
+        if let Some(held) = self.round.held {
+            pause = pause.max(held.pause);
+        }
         if budgeted {
             pause = pause.min(pace.budget.saturating_sub(waited));
         }
@@ -38,7 +42,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
     }
 
     /// Before the pivot has run and while going forward, giving up is possible; it begins at the pivot.
-    fn may_give_up(&self, steps: &[StepNo], direction: Direction) -> bool {
+    pub(super) fn may_give_up(&self, steps: &[StepNo], direction: Direction) -> bool {
         let after_pivot =
             steps.iter().any(|&step| self.saga.script.shape.role(step) == Some(Role::Retriable));
         !direction.is_undo() && !after_pivot
@@ -60,17 +64,28 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         self.saga.script.shape.steps.get(step).map_or(Patience::Endless, |step| step.patience)
     }
 
-    /// Waits, unless somebody rings or the participant is back.
+    /// Waits, unless somebody rings or a participant that has not answered is back.
     pub(super) async fn pause(&mut self, pause: Duration, steps: &[StepNo]) {
         self.recorder.pausing(pause);
-        let shape = &self.saga.script.shape;
-        let participant = steps.first().and_then(|&step| shape.steps.get(step)).map(|step| step.participant);
-        let link = self.engine.links.to(participant.unwrap_or(Participant::Order));
+        let open = self.next_steps().map_or_else(|| steps.to_vec(), |(steps, _)| steps);
+        let [order, asset] = self.asked_of(&open);
+        let links = &self.engine.links;
         self.round.was_probe = tokio::select! {
             () = tokio::time::sleep(pause) => false,
             () = self.saga.control.rung() => false,
-            () = link.woken() => true,
+            () = links.to(Participant::Order).woken(), if order => true,
+            () = links.to(Participant::Asset).woken(), if asset => true,
         };
+    }
+
+    /// Whether these steps need order-svc, and whether asset-svc.
+    fn asked_of(&self, steps: &[StepNo]) -> [bool; 2] {
+        let shape = &self.saga.script.shape;
+        Participant::ALL.map(|participant| {
+            steps
+                .iter()
+                .any(|&step| shape.steps.get(step).is_some_and(|step| step.participant == participant))
+        })
     }
 
     /// Waits until a parked saga is to be tried again. False: leave it.
@@ -79,17 +94,14 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         self.recorder.pausing(retry);
         // A saga that only waits for a participant is tried as soon as that is back; poison is not.
         let waits = self.log.parked() == Some(Reason::ParticipantUnavailable);
-        let waits_for = if waits { self.next_participant() } else { None };
-        let back = async {
-            match waits_for {
-                Some(participant) => self.engine.links.to(participant).back().await,
-                None => std::future::pending().await,
-            }
-        };
+        let open = self.next_steps().filter(|_| waits).map(|(steps, _)| steps).unwrap_or_default();
+        let [order, asset] = self.asked_of(&open);
+        let links = &self.engine.links;
         tokio::select! {
             () = tokio::time::sleep(retry) => {}
             () = self.saga.control.rung() => {}
-            () = back => {}
+            () = links.to(Participant::Order).back(), if order => {}
+            () = links.to(Participant::Asset).back(), if asset => {}
         }
         if self.saga.control.is_stopped() {
             return false;
@@ -101,6 +113,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         if !asked {
             self.round.what = self.next_round();
             self.round.failures = self.engine.pace.park_failures.saturating_sub(1);
+            self.round.is_trial = true;
         }
         true
     }
@@ -109,11 +122,6 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         let (steps, is_undo) = self.next_steps()?;
         let stage = self.saga.script.shape.steps.get(*steps.first()?)?.stage;
         Some((is_undo, stage))
-    }
-
-    fn next_participant(&self) -> Option<Participant> {
-        let (steps, _) = self.next_steps()?;
-        self.saga.script.shape.steps.get(*steps.first()?).map(|step| step.participant)
     }
 
     /// What would be done if the saga were not parked.
