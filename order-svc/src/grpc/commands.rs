@@ -3,7 +3,7 @@
 use brokerage_proto::common::v1 as common;
 use brokerage_proto::order::v1 as wire;
 use brokerage_types::{Instrument, InstrumentState, Quantity, Reason, Side, TickBand};
-use service_kit::fault::ApiResult;
+use service_kit::fault::{ApiError, ApiResult, Refusal};
 use service_kit::validate::Fields;
 
 use crate::domain::Terms;
@@ -56,18 +56,24 @@ reader!(
     apply_fill, wire::ApplyFill, read_apply_fill, ApplyFill
 );
 
-/// The original command of a step that is taken back.
+/// The original command of a step that is taken back. One behind a pivot never is: nobody may forestall what a saga
+/// that has happened still owes, and whoever asks for it has lost his way.
 pub fn original(command: Option<&wire::OrderCommand>) -> ApiResult<Command> {
     use wire::order_command::Kind;
     match command.and_then(|command| command.kind.as_ref()) {
         Some(Kind::Draft(command)) => draft(Some(command)),
         Some(Kind::Open(command)) => open(Some(command)),
         Some(Kind::BeginCancel(command)) => begin_cancel(Some(command)),
-        Some(Kind::ConfirmCancel(command)) => confirm_cancel(Some(command)),
         Some(Kind::ReserveMatch(command)) => reserve_match(Some(command)),
-        Some(Kind::ApplyFill(command)) => apply_fill(Some(command)),
+        Some(Kind::ConfirmCancel(_)) => Err(never_taken_back("confirm_cancel")),
+        Some(Kind::ApplyFill(_)) => Err(never_taken_back("apply_fill")),
         None => draft(None),
     }
+}
+
+fn never_taken_back(step: &str) -> ApiError {
+    let description = format!("{step} comes after a pivot and is never taken back");
+    Refusal::field("command", Reason::FieldInvalid, description).into()
 }
 
 fn read_draft(fields: &mut Fields, command: &wire::Draft) -> Option<Terms> {

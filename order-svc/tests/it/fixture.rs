@@ -153,10 +153,15 @@ impl Server {
     }
 
     pub async fn compensate(&self, step: &Step, reason: Reason) -> StepReply {
+        self.try_compensate(step, reason).await.unwrap()
+    }
+
+    /// The same where it may be refused altogether.
+    pub async fn try_compensate(&self, step: &Step, reason: Reason) -> Result<StepReply, tonic::Status> {
         let command = Some(proto::OrderCommand { kind: Some(step.command.clone()) });
         let reason = reason.as_str().to_owned();
         let request = proto::CompensateRequest { context: step.context(), reason, command };
-        self.orchestrator().compensate(request).await.unwrap().into_inner()
+        self.orchestrator().compensate(request).await.map(tonic::Response::into_inner)
     }
 
     /// Does a step that must be done.
