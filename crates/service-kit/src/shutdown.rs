@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::database::Reads;
 use crate::health::Health;
 use crate::settings::DrainSettings;
 
@@ -77,6 +78,13 @@ pub(crate) async fn finish<E>(
             tracing::warn!("some calls did not finish within {} ms and are cut off", drain.finish_ms);
             Ok(())
         }
+    }
+}
+
+/// Closes the pool; a connection that somebody still waits on is left to the operating system.
+pub(crate) async fn finish_reads(reads: &Reads) {
+    if tokio::time::timeout(TASKS_FINISH_TIMEOUT, reads.close()).await.is_err() {
+        tracing::warn!("the database does not let go of a read; ending without it");
     }
 }
 

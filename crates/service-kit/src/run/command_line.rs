@@ -14,6 +14,8 @@ use crate::{database, shutdown, telemetry};
 
 /// Machines with more processors than this get a thread for each.
 const PROCESSORS_OF_ONE_THREAD: usize = 2;
+/// What blocks a thread of its own may take so long once everything else has ended.
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_secs(1);
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a process is asked to do.
@@ -97,7 +99,7 @@ fn start<S: Service>(line: &CommandLine) -> Result<(), BootError> {
     let mut settings = Settings::load(S::NAME, line.config.as_deref())?;
     settings.database.migrate_on_start |= line.migrate;
     let runtime = runtime(settings.threads)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         telemetry::init(&settings.telemetry, S::NAME);
         let ended = match line.verb {
             Verb::Serve | Verb::Help => {
@@ -114,7 +116,10 @@ fn start<S: Service>(line: &CommandLine) -> Result<(), BootError> {
         };
         telemetry::flush().await;
         ended
-    })
+    });
+    // What still blocks a thread, such as a name that nobody resolves, must not keep the process.
+    runtime.shutdown_timeout(LEFTOVERS_TIMEOUT);
+    ended
 }
 
 /// One thread wins on small machines: the database takes the rest, and nothing has to move between threads.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use super::{BootError, Kit, Listeners, Service};
+use super::{BootError, Kit, Listeners, Routes, Service};
 use crate::auth::Authenticator;
 use crate::health::Health;
 use crate::settings::Settings;
@@ -43,7 +43,7 @@ pub async fn run_until<S: Service>(
     // Whatever happened: loops end, lanes empty their queues, and only then the pool closes.
     kit.shutdown.cancel();
     shutdown::finish_tasks(&kit.tasks).await;
-    kit.reads.close().await;
+    shutdown::finish_reads(&kit.reads).await;
     tracing::info!("{} has ended", S::NAME);
     ended
 }
@@ -62,8 +62,11 @@ async fn serve<S: Service>(
     asked: CancellationToken,
 ) -> Result<(), BootError> {
     let addresses = listeners.addresses()?;
-    prepare_schema::<S>(kit).await?;
-    let routes = S::build(kit.clone()).await?;
+    // A database that is mute says neither yes nor no. What is cut here has a connection of its own, which ends with it.
+    let routes = tokio::select! {
+        () = asked.cancelled() => return Ok(()),
+        routes = start::<S>(kit) => routes?,
+    };
     let names = [routes.public_descriptors.as_slice(), &routes.internal_descriptors].concat();
     let health = Health::new(&names).await;
     let users = Authenticator::users(&kit.settings.auth, kit.clock.clone());
@@ -114,6 +117,11 @@ fn either(asked: &CancellationToken, stop: &CancellationToken) -> CancellationTo
         cancelled.cancel();
     });
     token
+}
+
+async fn start<S: Service>(kit: &Kit) -> Result<Routes, BootError> {
+    prepare_schema::<S>(kit).await?;
+    S::build(kit.clone()).await
 }
 
 async fn prepare_schema<S: Service>(kit: &Kit) -> Result<(), BootError> {
