@@ -2,11 +2,12 @@
 
 use brokerage_proto::asset::v1 as wire;
 use brokerage_proto::asset::v1::asset_participant_server::AssetParticipant;
+use brokerage_proto::asset::v1::asset_step::Kind;
 use brokerage_proto::common::v1::StepReply;
 use brokerage_types::{CustomerId, Reason};
 use service_kit::clock::SharedClock;
 use service_kit::database::Reads;
-use service_kit::executor::Executor;
+use service_kit::executor::{Executor, do_together};
 use service_kit::fault::{ApiResult, Refusal};
 use service_kit::validate::Fields;
 use tonic::{Request, Response, Status};
@@ -28,22 +29,36 @@ pub struct Participant {
 }
 
 impl Participant {
-    async fn do_place_hold(&self, request: wire::PlaceHoldRequest) -> ApiResult<StepReply> {
-        let hold = parse::place_hold(&request.command)?;
-        self.executor.step(&request.context, Command::PlaceHold(hold)).await
+    /// One step, however it came.
+    async fn step(&self, step: Kind) -> ApiResult<StepReply> {
+        match step {
+            Kind::PlaceHold(request) => {
+                let hold = parse::place_hold(&request.command)?;
+                self.executor.step(&request.context, Command::PlaceHold(hold)).await
+            }
+            Kind::ReleaseHold(request) => {
+                self.executor.step(&request.context, parse::release_hold(&request.command)?).await
+            }
+            Kind::SettleTrade(request) => {
+                self.executor.step(&request.context, parse::settle_trade(&request.command)?).await
+            }
+            Kind::Compensate(request) => {
+                let command = parse::original(&request.command)?;
+                self.executor.compensate(&request.context, command, &request.reason).await
+            }
+        }
     }
 
-    async fn do_release_hold(&self, request: wire::ReleaseHoldRequest) -> ApiResult<StepReply> {
-        self.executor.step(&request.context, parse::release_hold(&request.command)?).await
+    async fn respond(&self, step: Kind) -> Result<Response<StepReply>, Status> {
+        self.step(step).await.map(Response::new).map_err(Status::from)
     }
 
-    async fn do_settle_trade(&self, request: wire::SettleTradeRequest) -> ApiResult<StepReply> {
-        self.executor.step(&request.context, parse::settle_trade(&request.command)?).await
-    }
-
-    async fn do_compensate(&self, request: wire::CompensateRequest) -> ApiResult<StepReply> {
-        let command = parse::original(&request.command)?;
-        self.executor.compensate(&request.context, command, &request.reason).await
+    /// One step of several. An unknown kind is a newer caller's.
+    async fn step_of_many(&self, step: Option<Kind>) -> Result<Response<StepReply>, Status> {
+        match step {
+            Some(step) => self.respond(step).await,
+            None => Err(Refusal::field("steps.kind", Reason::FieldRequired, "is missing or unknown").into()),
+        }
     }
 
     async fn do_get_customer_terms(
@@ -80,28 +95,37 @@ impl AssetParticipant for Participant {
         &self,
         request: Request<wire::PlaceHoldRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        self.do_place_hold(request.into_inner()).await.map(Response::new).map_err(Status::from)
+        self.respond(Kind::PlaceHold(request.into_inner())).await
     }
 
     async fn release_hold(
         &self,
         request: Request<wire::ReleaseHoldRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        self.do_release_hold(request.into_inner()).await.map(Response::new).map_err(Status::from)
+        self.respond(Kind::ReleaseHold(request.into_inner())).await
     }
 
     async fn settle_trade(
         &self,
         request: Request<wire::SettleTradeRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        self.do_settle_trade(request.into_inner()).await.map(Response::new).map_err(Status::from)
+        self.respond(Kind::SettleTrade(request.into_inner())).await
     }
 
     async fn compensate(
         &self,
         request: Request<wire::CompensateRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        self.do_compensate(request.into_inner()).await.map(Response::new).map_err(Status::from)
+        self.respond(Kind::Compensate(request.into_inner())).await
+    }
+
+    async fn do_steps(
+        &self,
+        request: Request<wire::DoStepsRequest>,
+    ) -> Result<Response<wire::DoStepsReply>, Status> {
+        let steps = request.into_inner().steps.into_iter().map(|step| (step.traceparent, step.kind));
+        let outcomes = do_together(steps.collect(), |step| self.step_of_many(step)).await?;
+        Ok(Response::new(wire::DoStepsReply { outcomes }))
     }
 
     async fn get_customer_terms(

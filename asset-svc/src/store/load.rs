@@ -104,7 +104,7 @@ async fn lock_balances(
         BalanceRow,
         "SELECT b.owner, b.asset, b.available, b.held, b.available_seq, b.held_seq, b.version
          FROM unnest($1::text[], $2::text[]) AS k(owner, asset)
-         JOIN balances b ON b.owner = k.owner AND b.asset = k.asset
+         JOIN balances b ON b.owner = k.owner AND b.asset = k.asset AND b.owner = ANY($1)
          ORDER BY b.owner, b.asset FOR NO KEY UPDATE OF b",
         &owners,
         &assets

@@ -273,7 +273,8 @@ async fn save_customers(tx: &mut PgConnection, customers: &[&Kept<Customer>]) ->
            ), changed AS (
                UPDATE customers c SET name = r.name, tier = r.tier, state = r.state, version = r.version
                FROM customer_rows r
-               WHERE r.loaded > 0 AND c.customer_id = r.customer_id AND c.version = r.loaded RETURNING 1
+               WHERE c.customer_id = ANY($1) AND r.loaded > 0 AND c.customer_id = r.customer_id
+                     AND c.version = r.loaded RETURNING 1
            )
            SELECT (SELECT count(*) FROM made) + (SELECT count(*) FROM changed) AS "count!""#,
         &texts(|customer| customer.customer_id.to_string()),

@@ -1,4 +1,4 @@
-//! The two controls: pgbench runs the same effects on the same cluster, without any service.
+//! The controls: pgbench has the same effects on the same cluster, without any service; and one with fewer effects.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -20,10 +20,12 @@ const THREADS: &str = "1";
 /// Which control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Floor {
-    /// Five short transactions a saga.
+    /// Five short transactions a saga, with the effects that the mesh has.
     Naive,
-    /// One transaction a saga.
+    /// One transaction a saga, with the same effects.
     Monolith,
+    /// Five short transactions a saga that leave out what can be left out. No bar is measured against it.
+    Bare,
 }
 
 impl Floor {
@@ -31,6 +33,7 @@ impl Floor {
         match self {
             Self::Naive => include_str!("../control/naive.sql"),
             Self::Monolith => include_str!("../control/monolith.sql"),
+            Self::Bare => include_str!("../control/bare.sql"),
         }
     }
 }

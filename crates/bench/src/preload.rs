@@ -8,6 +8,8 @@ use brokerctl::api::Api;
 use brokerctl::dev::{ADMIN_TOKEN, Mesh};
 use brokerctl::market::{Listing, MONEY_SCALES, Market, SHARE_SCALES};
 use futures::{StreamExt, TryStreamExt, stream};
+use service_kit::database;
+use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::Options;
@@ -21,7 +23,8 @@ pub const PRICE: &str = "100";
 const MONEY: &str = "BTRY";
 const DEPOSIT: &str = "1000000000";
 const CONCURRENCY: usize = 24;
-const SCHEMA: &str = include_str!("../control/schema.sql");
+const FLOORS: &str = include_str!("../control/preload.sql");
+const BARE: &str = include_str!("../control/bare_schema.sql");
 
 /// The name of a customer.
 pub fn customer(number: u32) -> String {
@@ -42,14 +45,25 @@ pub async fn fill(mesh: &mut Mesh, options: &Options) -> Result<Control> {
     cluster.create_database(DATABASE).await?;
     let control = Control::new(cluster.bin("pgbench"), cluster.port())?;
     let url = cluster.url(DATABASE);
-    execute(&url, SCHEMA.replace(":customers", &options.customers.to_string()))
-        .await
-        .context("fill the control")?;
+    fill_control(&url, options.customers).await.context("fill the controls")?;
     for url in [&urls.order, &urls.asset, &urls.orchestrator, &url] {
         execute(url, "VACUUM (ANALYZE)".to_owned()).await?;
     }
     execute(&url, "CHECKPOINT".to_owned()).await?;
     Ok(control)
+}
+
+/// The mesh's own tables, all in one database, and the bare ones.
+async fn fill_control(url: &str, customers: u32) -> Result<()> {
+    let services = [order_svc::migrations(), asset_svc::migrations(), saga_orchestrator::migrations()];
+    let kit = database::kit_migrations();
+    for migration in kit.iter().chain(services.iter().flat_map(Migrator::iter)) {
+        execute(url, migration.sql.as_str().to_owned()).await.context(migration.description.to_string())?;
+    }
+    for script in [FLOORS, BARE] {
+        execute(url, script.replace(":customers", &customers.to_string())).await?;
+    }
+    Ok(())
 }
 
 async fn fill_mesh(api: &Api, customers: u32) -> Result<()> {

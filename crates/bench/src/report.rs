@@ -43,6 +43,8 @@ impl fmt::Display for Row {
             Side::Floor(Floor::Naive) => "naive floor",
             Side::Floor(Floor::Monolith) if self.hot => "monolith floor, one hot account",
             Side::Floor(Floor::Monolith) => "monolith floor",
+            Side::Floor(Floor::Bare) if self.hot => "bare floor, one hot account",
+            Side::Floor(Floor::Bare) => "bare floor",
         };
         write!(f, "{name}, {} clients", self.clients)
     }
@@ -109,9 +111,16 @@ impl Report {
                 s.rate, s.p50_ms, s.p99_ms, s.p999_ms
             )?;
         }
-        writeln!(text, "\nmesh to naive floor, and to monolith floor (sagas/s)")?;
-        for (row, to_naive, to_monolith) in self.ratios() {
-            writeln!(text, "{:<44} {to_naive:>8.2}x {to_monolith:>8.2}x", row.to_string())?;
+        writeln!(text, "\nmesh to naive floor, to monolith floor, and to bare floor (sagas/s)")?;
+        for (row, ratios) in self.ratios() {
+            write!(text, "{:<44}", row.to_string())?;
+            for ratio in ratios {
+                match ratio {
+                    Some(ratio) => write!(text, " {ratio:>8.2}x")?,
+                    None => write!(text, " {:>9}", "–")?,
+                }
+            }
+            writeln!(text)?;
         }
         writeln!(text, "\nCPU µs per saga")?;
         for (row, sample) in self.rows.iter().filter(|(row, _)| matches!(row.side, Side::Mesh(_))) {
@@ -169,7 +178,7 @@ impl Report {
         json!({"rows": rows, "bars": bars, "resident_mb": self.resident_mb, "audit_passed": self.audit.is_ok()})
     }
 
-    fn ratios(&self) -> Vec<(Row, f64, f64)> {
+    fn ratios(&self) -> Vec<(Row, [Option<f64>; 3])> {
         let of = |row: &Row, floor| {
             let control = self.rows.get(&Row { side: Side::Floor(floor), ..*row })?;
             Some(self.rows.get(row)?.rate / control.rate)
@@ -177,7 +186,7 @@ impl Report {
         self.rows
             .keys()
             .filter(|row| matches!(row.side, Side::Mesh(Workload::Create | Workload::Hot)))
-            .filter_map(|row| Some((*row, of(row, Floor::Naive)?, of(row, Floor::Monolith)?)))
+            .map(|row| (*row, [Floor::Naive, Floor::Monolith, Floor::Bare].map(|floor| of(row, floor))))
             .collect()
     }
 

@@ -39,7 +39,8 @@ pub async fn measure(
 fn plan(options: &Options) -> Vec<Row> {
     let mut plan = Vec::new();
     for clients in &options.clients {
-        for side in [Side::Mesh(Workload::Create), Side::Floor(Floor::Naive), Side::Floor(Floor::Monolith)] {
+        let floors = [Floor::Naive, Floor::Monolith, Floor::Bare].map(Side::Floor);
+        for side in [Side::Mesh(Workload::Create)].into_iter().chain(floors) {
             plan.push(Row { side, clients: *clients, hot: false });
         }
     }

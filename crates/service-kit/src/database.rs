@@ -104,6 +104,9 @@ pub async fn connect_lane(settings: &DatabaseSettings, name: &str) -> Result<PgC
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("enable_bitmapscan", "off"),
+            // A scan of a table that is still tiny looks cheaper than a few lookups, until the table has grown.
+            ("cpu_tuple_cost", "10"),
+            ("cpu_index_tuple_cost", "10"),
         ])
         .connect()
         .await

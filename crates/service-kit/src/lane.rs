@@ -1,8 +1,8 @@
 //! A lane: one task, one connection, one transaction for everything that waits.
 //!
-//! While one transaction runs, the next batch collects; there is no timer. Handlers never hold a connection: they
-//! hand over an item and wait for the answer, and a handler that stops waiting disturbs nobody. Not here: what a
-//! batch does (`Work`), and idempotency (the executor, or the work itself).
+//! While one transaction runs, the next batch collects; there is no timer, but for work that nobody waits for. Handlers
+//! never hold a connection: they hand over an item and wait for the answer, and a handler that stops waiting disturbs
+//! nobody. Not here: what a batch does (`Work`), and idempotency (the executor, or the work itself).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +32,8 @@ pub trait Work: Send + Sync + 'static {
     type Item: Send + Sync + 'static;
     /// What comes back for one item.
     type Answer: Send + 'static;
+    /// How long a batch waits for company. Zero, unless nobody waits for the answers.
+    const GATHERS: Duration = Duration::ZERO;
 
     /// Does the whole batch. The lane has begun a transaction and commits it afterwards; the answers, one per item
     /// and in order, are given out only once it has. On an error nothing is kept. May be called again for the same
@@ -159,8 +161,12 @@ struct Runner<W: Work> {
 impl<W: Work> Runner<W> {
     async fn run(mut self) {
         while let Some(first) = self.waiting.recv().await {
-            // Lets handlers that are ready to run submit first, so that they share this transaction.
-            tokio::task::yield_now().await;
+            if W::GATHERS.is_zero() {
+                // Lets handlers that are ready to run submit first, so that they share this transaction.
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(W::GATHERS).await;
+            }
             let (mut items, mut replies) = (vec![first.0], vec![first.1]);
             while items.len() < BATCH_ITEMS_MAX {
                 let Ok((item, reply)) = self.waiting.try_recv() else { break };

@@ -22,3 +22,7 @@ pub mod shutdown;
 pub mod stack;
 pub mod telemetry;
 pub mod validate;
+
+/// Every program that links the kit allocates with this: requests allocate and free many small things on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

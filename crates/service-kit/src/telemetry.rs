@@ -88,6 +88,12 @@ pub fn current_traceparent() -> Option<String> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
+/// Whether what is being done now belongs to a trace that is exported.
+#[must_use]
+pub fn is_exported() -> bool {
+    Span::current().context().span().span_context().is_valid()
+}
+
 /// Does something in this trace context. For tasks: a spawned task begins without one.
 pub async fn with_traceparent<F: Future>(traceparent: Option<String>, doing: F) -> F::Output {
     CURRENT.scope(traceparent, doing).await

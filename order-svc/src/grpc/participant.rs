@@ -1,18 +1,18 @@
 //! `OrderParticipant`: saga steps, and what a saga reads before it starts. Internal listener only.
 
-use brokerage_proto::common::v1::{StepContext, StepReply, Verdict};
+use brokerage_proto::common::v1::{StepReply, Verdict};
 use brokerage_proto::order::v1 as proto;
 use brokerage_proto::order::v1::order_participant_server::OrderParticipant;
+use brokerage_proto::order::v1::order_step::Kind;
 use brokerage_types::{OrderId, Reason, SagaId, Symbol};
 use service_kit::database::Reads;
-use service_kit::executor::Executor;
-use service_kit::fault::ApiResult;
+use service_kit::executor::{Executor, do_together};
+use service_kit::fault::{ApiResult, Refusal};
 use service_kit::validate::Fields;
 use tonic::{Request, Response, Status};
 
 use super::{commands, instrument_not_found, order_not_found, read, respond, wire};
 use crate::domain::cancel::{Drain, drain};
-use crate::domain::command::Command;
 use crate::store::books::OrderBooks;
 use crate::store::reads;
 
@@ -29,13 +29,33 @@ impl Participant {
         Self { executor, reads }
     }
 
-    async fn step(
-        &self,
-        context: Option<StepContext>,
-        command: ApiResult<Command>,
-    ) -> Result<Response<StepReply>, Status> {
-        let command = command.map_err(Status::from)?;
-        respond(self.executor.step(&context, command).await)
+    /// One step, however it came.
+    async fn step(&self, step: Kind) -> Result<Response<StepReply>, Status> {
+        let (context, command) = match step {
+            Kind::Draft(request) => (request.context, commands::draft(request.command.as_ref())),
+            Kind::Open(request) => (request.context, commands::open(request.command.as_ref())),
+            Kind::BeginCancel(request) => (request.context, commands::begin_cancel(request.command.as_ref())),
+            Kind::ConfirmCancel(request) => {
+                (request.context, commands::confirm_cancel(request.command.as_ref()))
+            }
+            Kind::ReserveMatch(request) => {
+                (request.context, commands::reserve_match(request.command.as_ref()))
+            }
+            Kind::ApplyFill(request) => (request.context, commands::apply_fill(request.command.as_ref())),
+            Kind::Compensate(request) => {
+                let command = commands::original(request.command.as_ref()).map_err(Status::from)?;
+                return respond(self.executor.compensate(&request.context, command, &request.reason).await);
+            }
+        };
+        respond(self.executor.step(&context, command.map_err(Status::from)?).await)
+    }
+
+    /// One step of several. An unknown kind is a newer caller's.
+    async fn step_of_many(&self, step: Option<Kind>) -> Result<Response<StepReply>, Status> {
+        match step {
+            Some(step) => self.step(step).await,
+            None => Err(Refusal::field("steps.kind", Reason::FieldRequired, "is missing or unknown").into()),
+        }
     }
 
     async fn check_drain(&self, request: proto::AwaitDrainRequest) -> ApiResult<StepReply> {
@@ -79,21 +99,18 @@ impl Participant {
 #[tonic::async_trait]
 impl OrderParticipant for Participant {
     async fn draft(&self, request: Request<proto::DraftRequest>) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        self.step(request.context, commands::draft(request.command.as_ref())).await
+        self.step(Kind::Draft(request.into_inner())).await
     }
 
     async fn open(&self, request: Request<proto::OpenRequest>) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        self.step(request.context, commands::open(request.command.as_ref())).await
+        self.step(Kind::Open(request.into_inner())).await
     }
 
     async fn begin_cancel(
         &self,
         request: Request<proto::BeginCancelRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        self.step(request.context, commands::begin_cancel(request.command.as_ref())).await
+        self.step(Kind::BeginCancel(request.into_inner())).await
     }
 
     async fn await_drain(
@@ -107,33 +124,37 @@ impl OrderParticipant for Participant {
         &self,
         request: Request<proto::ConfirmCancelRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        self.step(request.context, commands::confirm_cancel(request.command.as_ref())).await
+        self.step(Kind::ConfirmCancel(request.into_inner())).await
     }
 
     async fn reserve_match(
         &self,
         request: Request<proto::ReserveMatchRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        self.step(request.context, commands::reserve_match(request.command.as_ref())).await
+        self.step(Kind::ReserveMatch(request.into_inner())).await
     }
 
     async fn apply_fill(
         &self,
         request: Request<proto::ApplyFillRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        self.step(request.context, commands::apply_fill(request.command.as_ref())).await
+        self.step(Kind::ApplyFill(request.into_inner())).await
     }
 
     async fn compensate(
         &self,
         request: Request<proto::CompensateRequest>,
     ) -> Result<Response<StepReply>, Status> {
-        let request = request.into_inner();
-        let command = commands::original(request.command.as_ref()).map_err(Status::from)?;
-        respond(self.executor.compensate(&request.context, command, &request.reason).await)
+        self.step(Kind::Compensate(request.into_inner())).await
+    }
+
+    async fn do_steps(
+        &self,
+        request: Request<proto::DoStepsRequest>,
+    ) -> Result<Response<proto::DoStepsReply>, Status> {
+        let steps = request.into_inner().steps.into_iter().map(|step| (step.traceparent, step.kind));
+        let outcomes = do_together(steps.collect(), |step| self.step_of_many(step)).await?;
+        Ok(Response::new(proto::DoStepsReply { outcomes }))
     }
 
     async fn get_terms(

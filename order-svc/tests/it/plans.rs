@@ -4,7 +4,8 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off";
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off;
+    SET cpu_tuple_cost = 10; SET cpu_index_tuple_cost = 10";
 
 async fn plan(connection: &mut PgConnection, statement: &str, arguments: usize) -> String {
     let prepare = format!("PREPARE it AS {statement}");

@@ -3,6 +3,7 @@
 //! Not here: retries (`engine/drive`), and what a command does (the participants' own domain).
 
 mod classify;
+mod courier;
 mod terms;
 mod wire;
 
@@ -10,138 +11,183 @@ use std::time::Duration;
 
 use brokerage_proto::asset::v1 as asset_wire;
 use brokerage_proto::asset::v1::asset_participant_client::AssetParticipantClient;
-use brokerage_proto::common::v1::{StepContext, StepReply};
+use brokerage_proto::asset::v1::asset_step;
+use brokerage_proto::common::v1::{StepContext, StepOutcome, StepReply};
 use brokerage_proto::order::v1 as order_wire;
 use brokerage_proto::order::v1::order_participant_client::OrderParticipantClient;
+use brokerage_proto::order::v1::order_step;
 use service_kit::channel::{self, PeerChannel};
 use service_kit::run::BootError;
 use service_kit::settings::Settings;
-use tonic::{Request as WireRequest, Response, Status};
+use tonic::{Response, Status};
 
 pub use terms::{InstrumentTerms, OrderTerms, Terms, Which};
 
 use crate::engine::pace::Pace;
 use crate::engine::reply::{Answer, Direction, Participants, Request};
 use crate::sagas::command::{Command, asset, order};
+use courier::{Courier, Target, stamped};
+
+type OrderClient = OrderParticipantClient<PeerChannel>;
+type AssetClient = AssetParticipantClient<PeerChannel>;
 
 /// Both participants.
 #[derive(Clone)]
 pub struct Grpc {
-    order: OrderParticipantClient<PeerChannel>,
-    asset: AssetParticipantClient<PeerChannel>,
+    order: OrderClient,
+    asset: AssetClient,
+    order_steps: Courier<OrderClient>,
+    asset_steps: Courier<AssetClient>,
     attempt: Duration,
 }
 
 impl Grpc {
-    /// Prepares the channels; nothing is connected yet.
+    /// Prepares the channels; nothing is connected yet. Must be called inside a runtime.
     ///
     /// # Errors
     /// A peer's address is wrong.
     pub fn connect(settings: &Settings, pace: &Pace) -> Result<Self, BootError> {
         let identity = &settings.auth;
-        Ok(Self {
-            order: OrderParticipantClient::new(channel::connect(&settings.peers.order, identity)?),
-            asset: AssetParticipantClient::new(channel::connect(&settings.peers.asset, identity)?),
-            attempt: pace.attempt,
-        })
+        let order = OrderParticipantClient::new(channel::connect(&settings.peers.order, identity)?);
+        let asset = AssetParticipantClient::new(channel::connect(&settings.peers.asset, identity)?);
+        let order_steps = Courier::start(order.clone(), pace.attempt);
+        let asset_steps = Courier::start(asset.clone(), pace.attempt);
+        Ok(Self { order, asset, order_steps, asset_steps, attempt: pace.attempt })
     }
 
-    /// A wire request with the attempt's deadline.
-    fn stamped<T>(&self, message: T) -> WireRequest<T> {
-        let mut request = WireRequest::new(message);
-        request.set_timeout(self.attempt);
-        request
-    }
-
-    async fn to_order(
-        &self,
-        context: StepContext,
-        direction: Direction,
-        command: &order::Command,
-    ) -> Result<Response<StepReply>, Status> {
-        let mut client = self.order.clone();
+    async fn to_order(&self, context: StepContext, direction: Direction, command: &order::Command) -> Answer {
+        use order_step::Kind;
         let context = Some(context);
         if let Direction::Undo(reason) = direction {
-            let reason = reason.as_str().to_owned();
-            let command = Some(wire::order_command(command));
-            let message = order_wire::CompensateRequest { context, reason, command };
-            return client.compensate(self.stamped(message)).await;
+            let (reason, command) = (reason.as_str().to_owned(), Some(wire::order_command(command)));
+            let undo = order_wire::CompensateRequest { context, reason, command };
+            return self.order_steps.send(Kind::Compensate(undo)).await;
         }
-        match command {
+        let step = match command {
             order::Command::Draft(command) => {
-                let command = Some(wire::draft(command));
-                client.draft(self.stamped(order_wire::DraftRequest { context, command })).await
+                Kind::Draft(order_wire::DraftRequest { context, command: Some(wire::draft(command)) })
             }
             order::Command::Open(command) => {
-                let command = Some(wire::open(command));
-                client.open(self.stamped(order_wire::OpenRequest { context, command })).await
+                Kind::Open(order_wire::OpenRequest { context, command: Some(wire::open(command)) })
             }
             order::Command::BeginCancel(command) => {
                 let command = Some(wire::begin_cancel(command));
-                client.begin_cancel(self.stamped(order_wire::BeginCancelRequest { context, command })).await
+                Kind::BeginCancel(order_wire::BeginCancelRequest { context, command })
             }
             order::Command::AwaitDrain(command) => {
-                let order_id = command.order_id.to_string();
-                client.await_drain(self.stamped(order_wire::AwaitDrainRequest { context, order_id })).await
+                return self.check_drain(context, command.order_id.to_string()).await;
             }
             order::Command::ConfirmCancel(command) => {
                 let command = Some(wire::confirm_cancel(command));
-                client
-                    .confirm_cancel(self.stamped(order_wire::ConfirmCancelRequest { context, command }))
-                    .await
+                Kind::ConfirmCancel(order_wire::ConfirmCancelRequest { context, command })
             }
             order::Command::ReserveMatch(command) => {
                 let command = Some(wire::reserve_match(command));
-                client.reserve_match(self.stamped(order_wire::ReserveMatchRequest { context, command })).await
+                Kind::ReserveMatch(order_wire::ReserveMatchRequest { context, command })
             }
             order::Command::ApplyFill(command) => {
                 let command = Some(wire::apply_fill(command));
-                client.apply_fill(self.stamped(order_wire::ApplyFillRequest { context, command })).await
+                Kind::ApplyFill(order_wire::ApplyFillRequest { context, command })
             }
+        };
+        self.order_steps.send(step).await
+    }
+
+    /// A check is a read: it does not travel with the steps, which would wait for it.
+    async fn check_drain(&self, context: Option<StepContext>, order_id: String) -> Answer {
+        let mut client = self.order.clone();
+        let message = order_wire::AwaitDrainRequest { context, order_id };
+        match client.await_drain(stamped(message, self.attempt)).await {
+            Ok(reply) => classify::reply(&reply.into_inner()),
+            Err(status) => Answer { reply: classify::status(&status), database_time: None },
         }
     }
 
-    async fn to_asset(
-        &self,
-        context: StepContext,
-        direction: Direction,
-        command: &asset::Command,
-    ) -> Result<Response<StepReply>, Status> {
-        let mut client = self.asset.clone();
+    async fn to_asset(&self, context: StepContext, direction: Direction, command: &asset::Command) -> Answer {
+        use asset_step::Kind;
         let context = Some(context);
         if let Direction::Undo(reason) = direction {
-            let reason = reason.as_str().to_owned();
-            let command = Some(wire::asset_command(command));
-            let message = asset_wire::CompensateRequest { context, reason, command };
-            return client.compensate(self.stamped(message)).await;
+            let (reason, command) = (reason.as_str().to_owned(), Some(wire::asset_command(command)));
+            let undo = asset_wire::CompensateRequest { context, reason, command };
+            return self.asset_steps.send(Kind::Compensate(undo)).await;
         }
-        match command {
+        let step = match command {
             asset::Command::PlaceHold(command) => {
                 let command = Some(wire::place_hold(command));
-                client.place_hold(self.stamped(asset_wire::PlaceHoldRequest { context, command })).await
+                Kind::PlaceHold(asset_wire::PlaceHoldRequest { context, command })
             }
             asset::Command::ReleaseHold(command) => {
                 let command = Some(wire::release_hold(command));
-                client.release_hold(self.stamped(asset_wire::ReleaseHoldRequest { context, command })).await
+                Kind::ReleaseHold(asset_wire::ReleaseHoldRequest { context, command })
             }
             asset::Command::SettleTrade(command) => {
                 let command = Some(wire::settle_trade(command));
-                client.settle_trade(self.stamped(asset_wire::SettleTradeRequest { context, command })).await
+                Kind::SettleTrade(asset_wire::SettleTradeRequest { context, command })
             }
-        }
+        };
+        self.asset_steps.send(step).await
     }
 }
 
 impl Participants for Grpc {
     async fn send(&self, request: &Request<'_>) -> Answer {
         let context = wire::context(request);
-        let sent = match request.command {
+        match request.command {
             Command::Order(command) => self.to_order(context, request.direction, command).await,
             Command::Asset(command) => self.to_asset(context, request.direction, command).await,
-        };
-        match sent {
-            Ok(reply) => classify::reply(&reply.into_inner()),
-            Err(status) => Answer { reply: classify::status(&status), database_time: None },
         }
+    }
+}
+
+impl Target for OrderClient {
+    type Step = order_step::Kind;
+
+    async fn one(mut self, step: Self::Step, deadline: Duration) -> Result<StepReply, Status> {
+        use order_step::Kind;
+        let reply = match step {
+            Kind::Draft(message) => self.draft(stamped(message, deadline)).await,
+            Kind::Open(message) => self.open(stamped(message, deadline)).await,
+            Kind::BeginCancel(message) => self.begin_cancel(stamped(message, deadline)).await,
+            Kind::ConfirmCancel(message) => self.confirm_cancel(stamped(message, deadline)).await,
+            Kind::ReserveMatch(message) => self.reserve_match(stamped(message, deadline)).await,
+            Kind::ApplyFill(message) => self.apply_fill(stamped(message, deadline)).await,
+            Kind::Compensate(message) => self.compensate(stamped(message, deadline)).await,
+        };
+        reply.map(Response::into_inner)
+    }
+
+    async fn many(
+        mut self,
+        steps: Vec<(String, Self::Step)>,
+        deadline: Duration,
+    ) -> Result<Vec<StepOutcome>, Status> {
+        let step = |(traceparent, kind)| order_wire::OrderStep { traceparent, kind: Some(kind) };
+        let message = order_wire::DoStepsRequest { steps: steps.into_iter().map(step).collect() };
+        Ok(self.do_steps(stamped(message, deadline)).await?.into_inner().outcomes)
+    }
+}
+
+impl Target for AssetClient {
+    type Step = asset_step::Kind;
+
+    async fn one(mut self, step: Self::Step, deadline: Duration) -> Result<StepReply, Status> {
+        use asset_step::Kind;
+        let reply = match step {
+            Kind::PlaceHold(message) => self.place_hold(stamped(message, deadline)).await,
+            Kind::ReleaseHold(message) => self.release_hold(stamped(message, deadline)).await,
+            Kind::SettleTrade(message) => self.settle_trade(stamped(message, deadline)).await,
+            Kind::Compensate(message) => self.compensate(stamped(message, deadline)).await,
+        };
+        reply.map(Response::into_inner)
+    }
+
+    async fn many(
+        mut self,
+        steps: Vec<(String, Self::Step)>,
+        deadline: Duration,
+    ) -> Result<Vec<StepOutcome>, Status> {
+        let step = |(traceparent, kind)| asset_wire::AssetStep { traceparent, kind: Some(kind) };
+        let message = asset_wire::DoStepsRequest { steps: steps.into_iter().map(step).collect() };
+        Ok(self.do_steps(stamped(message, deadline)).await?.into_inner().outcomes)
     }
 }

@@ -1,4 +1,4 @@
-//! Create order: draft it, hold what it may cost, then open it to the market.
+//! Create order: draft it and, at the same time, hold what it may cost; then open it to the market.
 //!
 //! | step         | service | kind          | taken back by       |
 //! |--------------|---------|---------------|---------------------|
@@ -48,41 +48,44 @@ pub const SAGA: Saga<Input> = Saga {
     kind: "create_order",
     version: 1,
     stages: &[
-        &[Step {
-            name: "draft",
-            kind: Kind::Compensatable,
-            patience: INTERACTIVE,
-            call: |i| {
-                order::Draft {
-                    order_id: i.order_id,
-                    customer_id: i.customer_id.clone(),
-                    client_order_id: i.client_order_id.clone(),
-                    instrument: i.instrument.clone(),
-                    side: i.side,
-                    limit_price: i.limit_price,
-                    quantity: i.quantity,
-                    created_by: i.created_by.clone(),
-                }
-                .into()
+        // At once: neither needs the other, and whichever is refused, the other is taken back.
+        &[
+            Step {
+                name: "draft",
+                kind: Kind::Compensatable,
+                patience: INTERACTIVE,
+                call: |i| {
+                    order::Draft {
+                        order_id: i.order_id,
+                        customer_id: i.customer_id.clone(),
+                        client_order_id: i.client_order_id.clone(),
+                        instrument: i.instrument.clone(),
+                        side: i.side,
+                        limit_price: i.limit_price,
+                        quantity: i.quantity,
+                        created_by: i.created_by.clone(),
+                    }
+                    .into()
+                },
             },
-        }],
-        &[Step {
-            name: "place_hold",
-            kind: Kind::Compensatable,
-            patience: INTERACTIVE,
-            call: |i| {
-                asset::PlaceHold {
-                    hold_id: HoldId::of_order(i.order_id),
-                    customer_id: i.customer_id.clone(),
-                    side: i.side,
-                    base_asset: i.base_asset.clone(),
-                    quote_asset: i.quote_asset.clone(),
-                    limit_price: i.limit_price,
-                    quantity: i.quantity,
-                }
-                .into()
+            Step {
+                name: "place_hold",
+                kind: Kind::Compensatable,
+                patience: INTERACTIVE,
+                call: |i| {
+                    asset::PlaceHold {
+                        hold_id: HoldId::of_order(i.order_id),
+                        customer_id: i.customer_id.clone(),
+                        side: i.side,
+                        base_asset: i.base_asset.clone(),
+                        quote_asset: i.quote_asset.clone(),
+                        limit_price: i.limit_price,
+                        quantity: i.quantity,
+                    }
+                    .into()
+                },
             },
-        }],
+        ],
     ],
     pivot: Pivot {
         name: "open",

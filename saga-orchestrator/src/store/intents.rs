@@ -174,7 +174,8 @@ async fn stored(
     let own = sqlx::query!(
         "SELECT s.caller, s.kind, s.request_id, s.request_hash, s.saga_id
          FROM unnest($1::text[], $2::text[], $3::uuid[]) AS k (caller, kind, request_id)
-         JOIN sagas s ON s.caller = k.caller AND s.kind = k.kind AND s.request_id = k.request_id",
+         JOIN sagas s ON s.caller = k.caller AND s.kind = k.kind AND s.request_id = k.request_id
+         WHERE s.caller = ANY($1) AND s.kind = ANY($2) AND s.request_id = ANY($3)",
         &keys.callers,
         &keys.kinds,
         &keys.request_ids,
@@ -193,7 +194,8 @@ async fn stored(
         "SELECT r.caller, r.kind, r.request_id, r.request_hash, r.saga_id
          FROM unnest($1::text[], $2::text[], $3::uuid[]) AS k (caller, kind, request_id)
          JOIN saga_requests r ON r.caller = k.caller AND r.kind = k.kind AND r.request_id = k.request_id
-         JOIN sagas s ON s.saga_id = r.saga_id",
+         JOIN sagas s ON s.saga_id = r.saga_id
+         WHERE r.caller = ANY($1) AND r.kind = ANY($2) AND r.request_id = ANY($3)",
         &keys.callers,
         &keys.kinds,
         &keys.request_ids,

@@ -9,6 +9,7 @@ use brokerage_proto::common::v1::{Side, StepContext, StepReply, Verdict};
 use brokerage_proto::order::v1 as order;
 use brokerage_proto::order::v1::order_participant_server::{OrderParticipant, OrderParticipantServer};
 use brokerage_types::Reason;
+use service_kit::executor::do_together;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
@@ -156,6 +157,26 @@ impl OrderParticipant for Fakes {
         self.undo(request.context, request.reason, is_pivot)
     }
 
+    async fn do_steps(
+        &self,
+        request: Request<order::DoStepsRequest>,
+    ) -> Result<Response<order::DoStepsReply>, Status> {
+        use order::order_step::Kind;
+        let steps = request.into_inner().steps.into_iter().map(|step| (step.traceparent, step.kind));
+        let outcomes = do_together(steps.collect(), |step: Option<Kind>| async move {
+            match step.unwrap() {
+                Kind::Draft(step) => self.draft(Request::new(step)).await,
+                Kind::Open(step) => self.open(Request::new(step)).await,
+                Kind::BeginCancel(step) => self.begin_cancel(Request::new(step)).await,
+                Kind::ConfirmCancel(step) => self.confirm_cancel(Request::new(step)).await,
+                Kind::ReserveMatch(step) => self.reserve_match(Request::new(step)).await,
+                Kind::ApplyFill(step) => self.apply_fill(Request::new(step)).await,
+                Kind::Compensate(step) => OrderParticipant::compensate(self, Request::new(step)).await,
+            }
+        });
+        Ok(Response::new(order::DoStepsReply { outcomes: outcomes.await? }))
+    }
+
     async fn get_terms(
         &self,
         request: Request<order::GetTermsRequest>,
@@ -226,6 +247,23 @@ impl AssetParticipant for Fakes {
         let kind = request.command.unwrap().kind.unwrap();
         let is_pivot = !matches!(kind, asset::asset_command::Kind::PlaceHold(_));
         self.undo(request.context, request.reason, is_pivot)
+    }
+
+    async fn do_steps(
+        &self,
+        request: Request<asset::DoStepsRequest>,
+    ) -> Result<Response<asset::DoStepsReply>, Status> {
+        use asset::asset_step::Kind;
+        let steps = request.into_inner().steps.into_iter().map(|step| (step.traceparent, step.kind));
+        let outcomes = do_together(steps.collect(), |step: Option<Kind>| async move {
+            match step.unwrap() {
+                Kind::PlaceHold(step) => self.place_hold(Request::new(step)).await,
+                Kind::ReleaseHold(step) => self.release_hold(Request::new(step)).await,
+                Kind::SettleTrade(step) => self.settle_trade(Request::new(step)).await,
+                Kind::Compensate(step) => AssetParticipant::compensate(self, Request::new(step)).await,
+            }
+        });
+        Ok(Response::new(asset::DoStepsReply { outcomes: outcomes.await? }))
     }
 
     async fn get_customer_terms(

@@ -44,6 +44,7 @@ pub const RULES: &[(&str, Access)] = &[
     ("/brokerage.order.v1.OrderParticipant/ReserveMatch", SERVICE),
     ("/brokerage.order.v1.OrderParticipant/ApplyFill", SERVICE),
     ("/brokerage.order.v1.OrderParticipant/Compensate", SERVICE),
+    ("/brokerage.order.v1.OrderParticipant/DoSteps", SERVICE),
     ("/brokerage.order.v1.OrderParticipant/GetTerms", SERVICE),
     ("/brokerage.order.v1.OrderParticipant/GetInstrumentTerms", SERVICE),
     ("/brokerage.asset.v1.AssetService/UpsertAsset", ADMIN),
@@ -61,6 +62,7 @@ pub const RULES: &[(&str, Access)] = &[
     ("/brokerage.asset.v1.AssetParticipant/ReleaseHold", SERVICE),
     ("/brokerage.asset.v1.AssetParticipant/SettleTrade", SERVICE),
     ("/brokerage.asset.v1.AssetParticipant/Compensate", SERVICE),
+    ("/brokerage.asset.v1.AssetParticipant/DoSteps", SERVICE),
     ("/brokerage.asset.v1.AssetParticipant/GetCustomerTerms", SERVICE),
     ("/brokerage.saga.v1.SagaService/GetSaga", ADMIN_AUDITOR),
     ("/brokerage.saga.v1.SagaService/ListSagas", ADMIN_AUDITOR),
@@ -155,8 +157,8 @@ mod tests {
             ),
             (
                 "order.v1.OrderParticipant",
-                "Draft Open BeginCancel AwaitDrain ConfirmCancel ReserveMatch ApplyFill Compensate GetTerms \
-                 GetInstrumentTerms",
+                "Draft Open BeginCancel AwaitDrain ConfirmCancel ReserveMatch ApplyFill Compensate DoSteps \
+                 GetTerms GetInstrumentTerms",
                 [false, false, false, false, true],
             ),
             ("asset.v1.AssetService", "UpsertAsset Transfer", [true, false, false, false, false]),
@@ -172,7 +174,7 @@ mod tests {
             ("asset.v1.CustomerService", "ListCustomers", [true, false, false, true, false]),
             (
                 "asset.v1.AssetParticipant",
-                "PlaceHold ReleaseHold SettleTrade Compensate GetCustomerTerms",
+                "PlaceHold ReleaseHold SettleTrade Compensate DoSteps GetCustomerTerms",
                 [false, false, false, false, true],
             ),
             ("saga.v1.SagaService", "GetSaga ListSagas WatchSaga", [true, false, false, true, false]),

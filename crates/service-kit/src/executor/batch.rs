@@ -191,10 +191,9 @@ impl<B: Books> Work for BookWork<B> {
             decided.push(Decided { reply, database_time });
         }
         if !inbox.is_unchanged() {
-            let events = self.books.save(tx, world).await?;
+            let events = outbox::Columns::of(self.books.save(tx, world).await?);
             let traceparent = items.iter().find_map(|request| request.traceparent.clone());
-            outbox::append(tx, events, traceparent).await?;
-            inbox.write(tx).await?;
+            inbox.write(tx, events, traceparent).await?;
         }
         Ok(decided)
     }

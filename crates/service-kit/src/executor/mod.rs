@@ -14,6 +14,7 @@ mod batch;
 mod books;
 mod inbox;
 mod outbox;
+mod together;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 pub use books::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
 pub use inbox::Key;
+pub use together::{STEPS_MAX, do_together};
 
 use crate::fault::{ApiError, ApiResult, Fault, Refusal};
 use crate::lane::Lane;

@@ -1,47 +1,33 @@
-//! The outbox table: every change as exactly one event, in the transaction of the change.
+//! The outbox's rows: every change as exactly one event, in the transaction of the change.
+//!
+//! They are written by the statement that writes the inbox's ([`super::inbox`]).
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::books::Event;
-use crate::lane::LaneError;
 
-/// Appends the events of a batch.
-pub(super) async fn append(
-    tx: &mut PgConnection,
-    events: Vec<Event>,
-    traceparent: Option<String>,
-) -> Result<(), LaneError> {
-    if events.is_empty() {
-        return Ok(());
+/// The events of a batch, one array per column.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub ids: Vec<Uuid>,
+    pub aggregates: Vec<String>,
+    pub aggregate_ids: Vec<String>,
+    pub kinds: Vec<String>,
+    pub payloads: Vec<serde_json::Value>,
+    pub seqs: Vec<i64>,
+}
+
+impl Columns {
+    pub fn of(events: Vec<Event>) -> Self {
+        let mut columns = Self::default();
+        for event in events {
+            columns.ids.push(Uuid::now_v7());
+            columns.aggregates.push(event.aggregate.to_owned());
+            columns.aggregate_ids.push(event.aggregate_id);
+            columns.kinds.push(event.kind.to_owned());
+            columns.payloads.push(event.payload);
+            columns.seqs.push(event.seq);
+        }
+        columns
     }
-    let count = events.len();
-    let mut ids = Vec::with_capacity(count);
-    let (mut aggregates, mut aggregate_ids) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut seqs, mut kinds, mut payloads) =
-        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
-    for event in events {
-        ids.push(Uuid::now_v7());
-        aggregates.push(event.aggregate.to_owned());
-        aggregate_ids.push(event.aggregate_id);
-        seqs.push(event.seq);
-        kinds.push(event.kind.to_owned());
-        payloads.push(event.payload);
-    }
-    sqlx::query!(
-        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, seq, traceparent)
-         SELECT u.id, u.aggregatetype, u.aggregateid, u.type, u.payload, u.seq, $7
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::bigint[])
-              AS u(id, aggregatetype, aggregateid, type, payload, seq)",
-        &ids,
-        &aggregates,
-        &aggregate_ids,
-        &kinds,
-        &payloads,
-        &seqs,
-        traceparent,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

@@ -162,6 +162,13 @@ impl asset::asset_participant_server::AssetParticipant for Assets {
         Ok(Response::new(StepReply::default()))
     }
 
+    async fn do_steps(
+        &self,
+        _: Request<asset::DoStepsRequest>,
+    ) -> Result<Response<asset::DoStepsReply>, Status> {
+        Ok(Response::new(asset::DoStepsReply::default()))
+    }
+
     async fn get_customer_terms(
         &self,
         request: Request<asset::GetCustomerTermsRequest>,

@@ -22,18 +22,36 @@ pub fn step_contexts(path: &str, text: &str) -> Vec<Finding> {
         if !participant || READS.iter().any(|read| name.starts_with(read)) {
             continue;
         }
-        match messages.get(request) {
-            Some(body) if body.iter().any(|field| field.starts_with(CONTEXT)) => {}
-            _ => findings.push(Finding::new(
+        if !has_context(&messages, request) && !repeats_what_has(&messages, request) {
+            findings.push(Finding::new(
                 path,
                 index + 1,
                 format!(
                     "`{name}` takes `{request}`, which has no `{CONTEXT}`: without it a repeat runs twice"
                 ),
-            )),
+            ));
         }
     }
     findings
+}
+
+fn has_context(messages: &HashMap<&str, Vec<&str>>, message: &str) -> bool {
+    messages.get(message).is_some_and(|body| body.iter().any(|field| field.starts_with(CONTEXT)))
+}
+
+/// Whether it is a list of steps, each of which is one of several messages that all have their own context.
+fn repeats_what_has(messages: &HashMap<&str, Vec<&str>>, message: &str) -> bool {
+    let types = |message: &str| {
+        let fields = messages.get(message).into_iter().flatten();
+        fields.filter_map(|field| field.split_whitespace().next()).collect::<Vec<_>>()
+    };
+    let fields = messages.get(message).into_iter().flatten();
+    let Some(step) = fields.filter_map(|field| field.strip_prefix("repeated ")?.split_once(' ')).next()
+    else {
+        return false;
+    };
+    let steps: Vec<_> = types(step.0).into_iter().filter(|kind| messages.contains_key(kind)).collect();
+    !steps.is_empty() && steps.iter().all(|kind| has_context(messages, kind))
 }
 
 /// `rpc Name(Request) returns …`
@@ -93,6 +111,16 @@ message GetTermsRequest {
             assert_eq!(found.len(), 1);
             assert!(found[0].to_string().starts_with("a.proto:4: `Draft` takes `DraftRequest`"));
         }
+    }
+
+    #[test]
+    fn steps_that_travel_together_have_a_context_each() {
+        let many = "  rpc DoSteps(DoStepsRequest) returns (DoStepsReply);\n}\nmessage OrderStep {\n  oneof kind {\n    \
+                    DraftRequest draft = 1;\n  }\n}\nmessage DoStepsRequest {\n  repeated OrderStep steps = 1;\n}\n";
+        let good = GOOD.replacen("}\n", many, 1);
+        assert_eq!(step_contexts("a.proto", &good), []);
+        let bad = good.replace("  brokerage.common.v1.StepContext context = 1;\n", "");
+        assert_eq!(step_contexts("a.proto", &bad).len(), 2);
     }
 
     #[test]

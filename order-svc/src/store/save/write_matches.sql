@@ -14,6 +14,6 @@ inserted AS (
 moved AS (
   UPDATE matches m SET state = u.state, updated_at = u.updated_at
   FROM changed u
-  WHERE u.stored_state <> '' AND m.trade_id = u.trade_id AND m.state = u.stored_state
+  WHERE m.trade_id = ANY($1) AND u.stored_state <> '' AND m.trade_id = u.trade_id AND m.state = u.stored_state
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted) + (SELECT count(*) FROM moved) AS "written!"

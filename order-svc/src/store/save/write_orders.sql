@@ -28,7 +28,7 @@ updated AS (
 counted AS (
   UPDATE instruments i SET accept_seq = u.accept_seq, trade_seq = u.trade_seq
   FROM UNNEST($22::text[], $23::bigint[], $24::bigint[]) AS u (symbol, accept_seq, trade_seq)
-  WHERE i.symbol = u.symbol AND i.accept_seq <= u.accept_seq AND i.trade_seq <= u.trade_seq
+  WHERE i.symbol = ANY($22) AND i.symbol = u.symbol AND i.accept_seq <= u.accept_seq AND i.trade_seq <= u.trade_seq
   RETURNING 1)
 SELECT (SELECT count(*) FROM inserted) + (SELECT count(*) FROM updated)
      + (SELECT count(*) FROM counted) AS "written!"

@@ -92,10 +92,16 @@ async fn a_label_names_one_order_of_a_customer_for_ever() {
     };
     // Even an order that was rejected keeps its label.
     expect_refusal(alice.tries_to_place(labelled("1000")).await, Reason::InsufficientUsable);
-    let before = brokerage.snapshot().await;
+    let before = (alice.has("TRY").await, brokerage.snapshot().await);
     let refusal = expect_refusal(alice.tries_to_place(labelled("1")).await, Reason::DuplicateClientOrderId);
     assert_eq!(refusal.code, Code::AlreadyExists);
-    brokerage.snapshot().await.is(&before, "a label used twice");
+    // The hold is placed beside the draft and taken back with it: the journal tells, and nothing remains.
+    let after = brokerage.snapshot().await;
+    assert_eq!(alice.has("TRY").await, before.0);
+    for part in ["orders", "order events", "matches", "trades"] {
+        assert_eq!(after.count(part), before.1.count(part), "{part}");
+    }
+    assert_eq!(after.count("holds"), before.1.count("holds") + 1, "one more, and it is closed");
     // Labels of others are others.
     let his = CreateOrderRequest { client_order_id: "breakfast".to_owned(), ..bob.bid("THYAO", "1", "8.00") };
     bob.places(his).await;

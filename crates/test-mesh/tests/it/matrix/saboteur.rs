@@ -40,12 +40,15 @@ pub struct Saboteur {
     control: Arc<Control>,
     strikes: Mutex<u32>,
     sent: Mutex<Vec<Sent>>,
+    /// Steps of one stage are sent together; what one changes is told apart by delivering them one after the other.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Saboteur {
     /// Without a target it only delivers. `control` is the ear of the saga's driver.
     pub fn new(world: Arc<World>, target: Option<Target>, control: Arc<Control>) -> Self {
-        Self { world, target, control, strikes: Mutex::default(), sent: Mutex::default() }
+        let turn = tokio::sync::Mutex::default();
+        Self { world, target, control, strikes: Mutex::default(), sent: Mutex::default(), turn }
     }
 
     /// How often the fault happened.
@@ -145,8 +148,7 @@ impl Saboteur {
         for _ in 0..2 {
             let reply = self.deliver_in_vain(&undo).await;
             let is_known = match role {
-                Role::Retriable => reply == Reply::Refused,
-                Role::Check => matches!(reply, Reply::Poison(_)),
+                Role::Retriable | Role::Check => matches!(reply, Reply::Poison(_)),
                 Role::Compensatable | Role::Pivot => false,
             };
             assert!(is_known, "{:?}: its compensation was answered {reply:?}", self.target);
@@ -202,6 +204,7 @@ impl Saboteur {
 
 impl Participants for Saboteur {
     async fn send(&self, request: &Request<'_>) -> Answer {
+        let _turn = self.turn.lock().await;
         let Some(Target { step, role, fault }) = self.target else { return self.deliver(request).await };
         if request.step != step || self.strikes() > 0 {
             return self.deliver(request).await;
