@@ -21,6 +21,7 @@ pub fn run(bench_smoke: bool) -> Result<()> {
         ("clippy", clippy),
         ("documentation", documentation),
         ("test", || test::run(&[])),
+        ("chaos", || process::chaos(&[])),
     ];
     if bench_smoke {
         stages.push(("bench", || process::bench(&["--smoke".to_owned()])));

@@ -40,6 +40,13 @@ enum Chore {
     /// The committed metadata of the SQL that is checked at compile time.
     #[command(subcommand)]
     Db(Db),
+    /// Breaks the mesh in every way of the fault model and checks that nothing is lost. `--help` shows its options.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Passed on to the harness, such as `--long`, `--only V5,V6` or `--seed 7`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measures the mesh against two pgbench controls; fails when a bar is missed. See `--help` after `--`.
     Bench {
         /// Passed on to the benchmark, such as `--short` or `--clients 1,64`.
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
         Chore::Ci { bench_smoke } => ci::run(bench_smoke),
         Chore::Db(Db::Prepare) => db::prepare(),
         Chore::Db(Db::Check) => db::check(),
+        Chore::Chaos { args } => process::chaos(&args),
         Chore::Bench { args } => process::bench(&args),
     };
     match done {

@@ -49,6 +49,15 @@ pub fn bench(args: &[String]) -> Result<()> {
     run(command.env("SQLX_OFFLINE", "true").args(args))
 }
 
+/// Builds the fault harness as the tests are built, and runs it.
+///
+/// # Errors
+/// When it does not build, or when a row is red.
+pub fn chaos(args: &[String]) -> Result<()> {
+    let mut command = cargo(&["run", "--quiet", "-p", "mesh-chaos", "--"]);
+    run(command.env("SQLX_OFFLINE", "true").args(args))
+}
+
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let mut words = vec![program.to_string_lossy()];

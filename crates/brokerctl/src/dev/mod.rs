@@ -31,7 +31,7 @@ use self::service::{Assignment, Bound};
 use self::storage::Storage;
 use crate::api::Api;
 
-pub use self::options::{MeshOptions, PUBLIC_PORT};
+pub use self::options::{Detour, Link, MeshOptions, PUBLIC_PORT};
 pub use self::service::{Addresses, MeshService};
 pub use self::storage::DatabaseUrls;
 
@@ -126,6 +126,31 @@ impl Mesh {
         let replica = self.replica(service, index)?;
         replica.up().store(false, Ordering::Relaxed);
         replica.signal(Signal::Kill)
+    }
+
+    /// Asks a process to drain and end. It is started again afterwards; until then it is sent no new calls, as an
+    /// endpoint that is being taken away.
+    ///
+    /// # Errors
+    /// Without replicas, or when that process does not run.
+    pub fn terminate(&self, service: MeshService, index: usize) -> Result<()> {
+        let replica = self.replica(service, index)?;
+        replica.up().store(false, Ordering::Relaxed);
+        replica.signal(Signal::Terminate)
+    }
+
+    /// More environment for the next start of a process, and for that start only.
+    ///
+    /// # Errors
+    /// Without replicas.
+    pub fn equip_next_start(
+        &self,
+        service: MeshService,
+        index: usize,
+        env: Vec<(String, String)>,
+    ) -> Result<()> {
+        self.replica(service, index)?.equip_next_start(env);
+        Ok(())
     }
 
     /// Freezes a process: it keeps its connections and answers nobody.
@@ -287,26 +312,32 @@ fn start_services(options: &MeshOptions, storage: &Storage) -> Result<Vec<(MeshS
         bound.push((0..count).map(|_| Bound::bind(*service, random)).collect::<Result<_>>()?);
     }
     let peers = |service: MeshService| -> Result<String> {
-        let internal =
-            bound[service as usize].iter().map(|one| Ok(format!("http://{}", one.addresses()?.internal)));
+        let internal = bound[service as usize].iter().enumerate().map(|(index, one)| {
+            let link = Link::Steps { to: service, index };
+            Ok(format!("http://{}", options.detour.of(link, one.addresses()?.internal)?))
+        });
         Ok(internal.collect::<Result<Vec<_>>>()?.join(","))
     };
     let (order_peers, asset_peers) = (peers(MeshService::Order)?, peers(MeshService::Asset)?);
-    let assignment = |service: MeshService, at: Addresses| Assignment {
+    let assignment = |service: MeshService, at: Addresses, database_url: &str| Assignment {
         service,
         addresses: at,
-        database_url: storage.urls().of(service).to_owned(),
+        database_url: database_url.to_owned(),
         redis_url: storage.redis_url(),
         order_peers: order_peers.clone(),
         asset_peers: asset_peers.clone(),
         time_scale: options.time_scale,
         log: options.log.clone(),
+        more: options.settings.iter().filter(|(of, ..)| *of == service).cloned().collect(),
     };
     let mut services = Vec::new();
     for (service, listeners) in MeshService::ALL.iter().zip(bound) {
         let mut replicas = Vec::new();
+        let database_url = storage::rerouted(storage.urls().of(*service), |to| {
+            options.detour.of(Link::Database { of: *service }, to)
+        })?;
         for (index, one) in listeners.into_iter().enumerate() {
-            let assignment = assignment(*service, one.addresses()?);
+            let assignment = assignment(*service, one.addresses()?, &database_url);
             if options.replicas.is_none() {
                 services.push((*service, Processes::Here(InProcess::start(one, &assignment)?)));
                 continue;

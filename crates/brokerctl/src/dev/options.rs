@@ -1,6 +1,11 @@
 //! How a mesh shall be.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::MeshService;
 
 /// The mesh's public port unless told otherwise.
 pub const PUBLIC_PORT: u16 = 50_051;
@@ -30,6 +35,50 @@ pub struct MeshOptions {
     pub serve_command: Option<PathBuf>,
     /// What the services log, as a filter.
     pub log: String,
+    /// With `replicas`: more settings of a service's processes, such as `LIMITS__CONCURRENCY`.
+    pub settings: Vec<(MeshService, &'static str, String)>,
+    /// With `replicas`: what stands between the processes of the mesh.
+    pub detour: Detour,
+}
+
+/// One way that calls go inside the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// From an orchestrator process to the internal listener of a process of a participant.
+    Steps {
+        /// Who is called.
+        to: MeshService,
+        /// Which of its processes.
+        index: usize,
+    },
+    /// From the processes of a service to their database.
+    Database {
+        /// Who calls.
+        of: MeshService,
+    },
+}
+
+type Reroute = dyn Fn(Link, SocketAddr) -> anyhow::Result<SocketAddr> + Send + Sync;
+
+/// Sends links elsewhere, so that a test can stand between two processes. The default changes nothing.
+#[derive(Clone, Default)]
+pub struct Detour(Option<Arc<Reroute>>);
+
+impl Detour {
+    /// `by` is told of each link and of where it leads, and answers where it shall lead instead.
+    pub fn new(by: impl Fn(Link, SocketAddr) -> anyhow::Result<SocketAddr> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(by)))
+    }
+
+    pub(super) fn of(&self, link: Link, to: SocketAddr) -> anyhow::Result<SocketAddr> {
+        self.0.as_ref().map_or(Ok(to), |by| by(link, to))
+    }
+}
+
+impl fmt::Debug for Detour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Detour(some)" } else { "Detour(none)" })
+    }
 }
 
 impl Default for MeshOptions {
@@ -46,6 +95,8 @@ impl Default for MeshOptions {
             seed: true,
             serve_command: None,
             log: "warn".to_owned(),
+            settings: Vec::new(),
+            detour: Detour::default(),
         }
     }
 }

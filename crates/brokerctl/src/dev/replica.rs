@@ -33,6 +33,8 @@ enum Wanted {
 struct State {
     wanted: Wanted,
     pid: Option<u32>,
+    /// More environment, for the next start only.
+    once: Vec<(String, String)>,
 }
 
 /// A process and the thread that watches it.
@@ -66,7 +68,7 @@ impl Replica {
             addresses: assignment.addresses,
             up: Arc::new(AtomicBool::new(false)),
             starts: AtomicU32::new(0),
-            state: Mutex::new(State { wanted: Wanted::Up, pid: None }),
+            state: Mutex::new(State { wanted: Wanted::Up, pid: None, once: Vec::new() }),
             changed: Condvar::new(),
         });
         let watched = Arc::clone(&shared);
@@ -106,6 +108,11 @@ impl Replica {
         }
         self.shared.wait_until_gone(pid);
         Ok(())
+    }
+
+    /// More environment for the next start, and for that start only.
+    pub(super) fn equip_next_start(&self, env: Vec<(String, String)>) {
+        self.shared.state().once = env;
     }
 
     /// Wants it up again.
@@ -215,7 +222,8 @@ impl Shared {
         if state.wanted != Wanted::Up {
             return Err(anyhow!("it is no longer wanted"));
         }
-        let mut child = spawn_kept(&self.program, &args, &self.env, None)
+        let env: Vec<_> = self.env.iter().cloned().chain(std::mem::take(&mut state.once)).collect();
+        let mut child = spawn_kept(&self.program, &args, &env, None)
             .with_context(|| format!("start {}", self.program.display()))?;
         let pid = child.id();
         state.pid = Some(pid);

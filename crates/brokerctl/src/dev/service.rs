@@ -141,6 +141,8 @@ pub(super) struct Assignment {
     pub(super) asset_peers: String,
     pub(super) time_scale: f64,
     pub(super) log: String,
+    /// Settings of processes only.
+    pub(super) more: Vec<(MeshService, &'static str, String)>,
 }
 
 impl Assignment {
@@ -173,6 +175,7 @@ impl Assignment {
             ("TELEMETRY__LOG", self.log.clone()),
         ];
         values.extend(self.redis_url.clone().map(|url| ("REDIS_URL", url)));
+        values.extend(self.more.iter().map(|(_, key, value)| (*key, value.clone())));
         let prefix = self.service.env_prefix();
         values.into_iter().map(|(key, value)| (format!("{prefix}__{key}"), value)).collect()
     }

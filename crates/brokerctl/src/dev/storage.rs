@@ -1,5 +1,7 @@
 //! Where the mesh keeps things: three databases, and Redis if there is one.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use dev_cluster::{Cluster, ClusterOptions, Redis};
 use serde::{Deserialize, Serialize};
@@ -142,6 +144,17 @@ fn urls(of: impl Fn(MeshService) -> String) -> DatabaseUrls {
     }
 }
 
+/// The same database by another way.
+pub(super) fn rerouted(url: &str, by: impl FnOnce(SocketAddr) -> Result<SocketAddr>) -> Result<String> {
+    let (scheme, rest) = url.split_once("://").context("a database URL has a scheme")?;
+    let (user, rest) = rest.split_once('@').map_or(("", rest), |(user, rest)| (user, rest));
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    // A name, or no port: nothing here stands in its way.
+    let Ok(to) = host.parse::<SocketAddr>() else { return Ok(url.to_owned()) };
+    let at = if user.is_empty() { "" } else { "@" };
+    Ok(format!("{scheme}://{user}{at}{}/{path}", by(to)?))
+}
+
 /// The same server, another database.
 fn with_database(url: &str, database: &str) -> String {
     let (base, query) =
@@ -160,7 +173,16 @@ async fn execute(url: &str, statement: String) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::with_database;
+    use super::{rerouted, with_database};
+
+    #[test]
+    fn a_url_that_is_rerouted_keeps_everything_but_the_address() {
+        let url = rerouted("postgres://postgres@127.0.0.1:5432/x?a=b", |to| {
+            assert_eq!(to.port(), 5432);
+            Ok(([127, 0, 0, 1], 9).into())
+        });
+        assert_eq!(url.unwrap(), "postgres://postgres@127.0.0.1:9/x?a=b");
+    }
 
     #[test]
     fn only_the_database_of_a_url_is_replaced() {

@@ -7,8 +7,13 @@ use super::Finding;
 use super::layers::SERVICES;
 
 /// Crates that start or break the mesh, and who may use them.
-const ON_TOP: &[(&str, &[&str])] =
-    &[("brokerctl", &["test-mesh", "mesh-bench"]), ("test-mesh", &[]), ("xtask", &[]), ("mesh-bench", &[])];
+const ON_TOP: &[(&str, &[&str])] = &[
+    ("brokerctl", &["test-mesh", "mesh-bench", "mesh-chaos"]),
+    ("test-mesh", &[]),
+    ("xtask", &[]),
+    ("mesh-bench", &[]),
+    ("mesh-chaos", &[]),
+];
 /// Crates with nothing but these dependencies.
 const CLOSED: &[(&str, &[&str])] = &[
     ("brokerage-types", &["chrono", "rust_decimal", "serde", "thiserror", "uuid", "proptest", "serde_json"]),

@@ -1,0 +1,98 @@
+//! The table of rows: `protocol.md` §12, as far as it is about running processes.
+
+pub mod v06_random_kill;
+
+use anyhow::Result;
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use crate::findings::Findings;
+use crate::stage::{Form, Stage};
+
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// Its number in the protocol's table.
+    pub id: &'static str,
+    /// What it proves.
+    pub claim: &'static str,
+    /// How much it does.
+    pub counts: &'static [Count],
+    /// Runs it once.
+    pub run: for<'a> fn(&'a Stage) -> LocalBoxFuture<'a, Result<Findings>>,
+}
+
+/// A stated number.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    /// Of what.
+    pub what: &'static str,
+    /// In the short form.
+    pub short: usize,
+    /// In the long form.
+    pub long: usize,
+}
+
+impl Count {
+    /// The number in this form.
+    #[must_use]
+    pub fn in_form(self, form: Form) -> usize {
+        match form {
+            Form::Short => self.short,
+            Form::Long => self.long,
+        }
+    }
+}
+
+const fn count(what: &'static str, short: usize, long: usize) -> Count {
+    Count { what, short, long }
+}
+
+/// Every row, in the order of the protocol's table.
+pub const ROWS: &[Row] = &[Row {
+    id: "V6",
+    claim: "random kill -9 of any process under load loses nothing that was acknowledged",
+    counts: &[count("kills", 12, 200), count("clients", 8, 16)],
+    run: |stage| v06_random_kill::run(stage).boxed_local(),
+}];
+
+/// The row with this id.
+#[must_use]
+pub fn named(id: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.id.eq_ignore_ascii_case(id))
+}
+
+/// Seeds that were red once, a row and its seed to a line: they run before any other seed, for ever.
+pub fn regressions(id: &str) -> impl Iterator<Item = u64> {
+    let lines = include_str!("regressions.txt").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(move |(row, seed)| (row == id).then(|| seed.trim().parse().ok()).flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_its_own_id_and_states_its_counts() {
+        for (at, row) in ROWS.iter().enumerate() {
+            assert!(ROWS.iter().skip(at + 1).all(|other| other.id != row.id), "{}", row.id);
+            assert!(!row.counts.is_empty(), "{}", row.id);
+            assert!(
+                row.counts.iter().all(|count| 0 < count.short && count.short <= count.long),
+                "{}",
+                row.id
+            );
+        }
+    }
+
+    #[test]
+    fn every_regression_names_a_row_and_a_seed() {
+        let lines = include_str!("regressions.txt").lines().filter(|line| !line.starts_with('#'));
+        for line in lines {
+            let (row, seed) = line.split_once(' ').unwrap();
+            assert!(named(row).is_some() && seed.trim().parse::<u64>().is_ok(), "{line}");
+        }
+    }
+}
