@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::crash;
 use crate::database;
 use crate::fault::Fault;
 use crate::run::Kit;
@@ -173,6 +174,7 @@ impl<W: Work> Runner<W> {
                 items.push(item);
                 replies.push(reply);
             }
+            crash::point(self.name, "taken", None);
             self.serve(items, replies).await;
         }
     }
@@ -185,6 +187,7 @@ impl<W: Work> Runner<W> {
                     // The other end may have stopped waiting; the effect stands all the same.
                     let _ = reply.send(Ok(answer));
                 }
+                crash::point(self.name, "answered", None);
             }
             Err(error) if count > 1 && error.remedy() != Remedy::Reconnect => {
                 tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying one by one");
@@ -236,10 +239,13 @@ impl<W: Work> Runner<W> {
             None => self.connect().await?,
         };
         sqlx::raw_sql("BEGIN").execute(&mut connection).await?;
+        crash::point(self.name, "begun", None);
         let done = self.work.run(&mut connection, items).await;
         match done {
             Ok(answers) if answers.len() == items.len() => {
+                crash::point(self.name, "worked", None);
                 sqlx::raw_sql("COMMIT").execute(&mut connection).await?;
+                crash::point(self.name, "committed", None);
                 self.connection = Some(connection);
                 Ok(answers)
             }

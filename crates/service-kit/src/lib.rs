@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod channel;
 pub mod clock;
+pub mod crash;
 pub mod database;
 pub mod executor;
 pub mod fault;

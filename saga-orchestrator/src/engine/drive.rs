@@ -13,6 +13,7 @@ use std::time::Duration;
 use brokerage_types::{Reason, SagaId};
 use futures::future::join_all;
 use service_kit::clock::SharedClock;
+use service_kit::crash;
 use tokio::time::Instant;
 
 use super::control::Control;
@@ -299,6 +300,8 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
             not_after: link.void_at(self.engine.clock.now(), self.engine.pace.void_after),
             attempt: self.attempts.get(step).map_or(1, |counts| counts[usize::from(direction.is_undo())]),
         };
+        let (before, after) = if direction.is_undo() { ("undoing", "undone") } else { ("sending", "heard") };
+        crash::point("engine", before, Some(shape.name));
         let sent = self.engine.participants.send(&request);
         let answer = match tokio::time::timeout(self.engine.pace.attempt, sent).await {
             Ok(answer) => answer,
@@ -308,6 +311,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
                 Answer { reply: Reply::Unknown(trouble), database_time: None }
             }
         };
+        crash::point("engine", after, Some(shape.name));
         (answer, started.elapsed())
     }
 

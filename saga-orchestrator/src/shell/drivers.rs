@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use brokerage_types::{Reason, SagaId};
 use futures::FutureExt;
+use service_kit::crash;
 use service_kit::run::Kit;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -189,8 +190,11 @@ impl Drivers {
                 self.meters.ended.with_label_values(&[kind, word]).inc();
                 self.meters.seconds.with_label_values(&[kind, word]).observe(started.elapsed().as_secs_f64());
                 tracing::debug!(%saga_id, "saga {saga_id} ended {word}");
+                crash::point("driver", "ended", None);
                 running.set(Fate::Ended(outcome.clone()));
+                crash::point("driver", "told", None);
                 self.write_mark(&mut scribe, outcome).await;
+                crash::point("driver", "marked", None);
             }
             Ok(End::Superseded | End::Stopped) => {
                 scribe.flush(None);

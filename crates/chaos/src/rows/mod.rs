@@ -1,5 +1,6 @@
 //! The table of rows: `protocol.md` §12, as far as it is about running processes.
 
+pub mod v05_crash_points;
 pub mod v06_random_kill;
 
 use anyhow::Result;
@@ -49,12 +50,20 @@ const fn count(what: &'static str, short: usize, long: usize) -> Count {
 }
 
 /// Every row, in the order of the protocol's table.
-pub const ROWS: &[Row] = &[Row {
-    id: "V6",
-    claim: "random kill -9 of any process under load loses nothing that was acknowledged",
-    counts: &[count("kills", 12, 200), count("clients", 8, 16)],
-    run: |stage| v06_random_kill::run(stage).boxed_local(),
-}];
+pub const ROWS: &[Row] = &[
+    Row {
+        id: "V5",
+        claim: "a process may end at every boundary of a saga, be restarted or taken over from",
+        counts: &[count("hits per point", 1, 5), count("sets of replicas", 1, 2)],
+        run: |stage| v05_crash_points::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V6",
+        claim: "random kill -9 of any process under load loses nothing that was acknowledged",
+        counts: &[count("kills", 12, 200), count("clients", 8, 16)],
+        run: |stage| v06_random_kill::run(stage).boxed_local(),
+    },
+];
 
 /// The row with this id.
 #[must_use]
