@@ -25,6 +25,7 @@ pub mod findings;
 pub mod harness;
 pub mod load;
 pub mod options;
+pub mod proxy;
 pub mod report;
 pub mod rows;
 pub mod stage;

@@ -50,6 +50,11 @@ impl Stage {
         fastrand::Rng::with_seed(self.seed)
     }
 
+    /// Tells whoever watches how far the row is.
+    pub fn say(&self, what: impl std::fmt::Display) {
+        eprintln!("    {} {what}", self.row.id);
+    }
+
     /// A new mesh of real processes with databases of its own.
     ///
     /// # Errors

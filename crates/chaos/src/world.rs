@@ -9,6 +9,7 @@ use brokerctl::audit::{self, Urls};
 use brokerctl::dev::{ADMIN_TOKEN, DatabaseUrls, Detour, Mesh, MeshOptions, MeshService};
 use brokerctl::market::Market;
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use crate::findings::Findings;
 use crate::load::History;
@@ -125,6 +126,25 @@ impl World {
     pub async fn active_sagas(&self, connection: &mut PgConnection) -> Result<i64> {
         let query = "SELECT count(*) FROM sagas WHERE ended_at IS NULL";
         sqlx::query_scalar(query).fetch_one(connection).await.context("count the active sagas")
+    }
+
+    /// Waits until every saga has ended that is under way now; how long that took. New ones may come meanwhile.
+    ///
+    /// # Errors
+    /// Names what is left after a minute.
+    pub async fn heal(&self, sagas: &mut PgConnection) -> Result<Duration> {
+        let started = Instant::now();
+        let under_way: Vec<Uuid> = sqlx::query_scalar("SELECT saga_id FROM sagas WHERE ended_at IS NULL")
+            .fetch_all(&mut *sagas)
+            .await
+            .context("list the active sagas")?;
+        until_within(SETTLE_MAX, "what was under way ends", async || {
+            let query = "SELECT count(*) FROM sagas WHERE ended_at IS NULL AND saga_id = ANY($1)";
+            let left: i64 = sqlx::query_scalar(query).bind(&under_way).fetch_one(&mut *sagas).await?;
+            Ok((left == 0).then_some(()))
+        })
+        .await?;
+        Ok(started.elapsed())
     }
 
     /// Waits until every saga has ended; how long that took.

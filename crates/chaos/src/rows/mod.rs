@@ -1,7 +1,9 @@
 //! The table of rows: `protocol.md` §12, as far as it is about running processes.
 
+mod steps;
 pub mod v05_crash_points;
 pub mod v06_random_kill;
+pub mod v07_network;
 
 use anyhow::Result;
 use futures::FutureExt;
@@ -62,6 +64,12 @@ pub const ROWS: &[Row] = &[
         claim: "random kill -9 of any process under load loses nothing that was acknowledged",
         counts: &[count("kills", 12, 200), count("clients", 8, 16)],
         run: |stage| v06_random_kill::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V7",
+        claim: "every link may lose, delay, repeat, cut or hold what it carries, at every step",
+        counts: &[count("cases", 40, 226)],
+        run: |stage| v07_network::run(stage).boxed_local(),
     },
 ];
 

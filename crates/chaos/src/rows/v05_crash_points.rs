@@ -5,18 +5,16 @@
 //! it come to the point; it is started again, or its replica takes over. A point that nothing reaches makes the row
 //! red. Every saga that was under way must be terminal within 3 s, with a lease of 500 ms.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use brokerctl::dev::MeshService;
-use saga_orchestrator::engine::definition::Saga;
-use saga_orchestrator::sagas::{cancel_order, create_order, match_orders};
 use service_kit::crash::{ARMED, POINTS};
 use sqlx::{Connection, PgConnection};
-use uuid::Uuid;
 
 use crate::findings::Findings;
 use crate::load::{Crowd, CrowdPlan};
+use crate::rows::steps::step_names;
 use crate::stage::Stage;
 use crate::wait::until_within;
 use crate::world::{Plan, World};
@@ -84,19 +82,7 @@ async fn once(world: &World, sagas: &mut PgConnection, case: &Case) -> Result<Du
             .then_some(()))
     })
     .await?;
-    let ended = Instant::now();
-    let under_way: Vec<Uuid> =
-        sqlx::query_scalar("SELECT saga_id FROM sagas WHERE ended_at IS NULL").fetch_all(&mut *sagas).await?;
-    until_within(REACH_MAX, "what was under way ends", async || {
-        let left: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM sagas WHERE ended_at IS NULL AND saga_id = ANY($1)")
-                .bind(&under_way)
-                .fetch_one(&mut *sagas)
-                .await?;
-        Ok((left == 0).then_some(()))
-    })
-    .await?;
-    Ok(ended.elapsed())
+    world.heal(sagas).await
 }
 
 fn cases(stage: &Stage) -> Result<Vec<Case>> {
@@ -110,7 +96,7 @@ fn cases(stage: &Stage) -> Result<Vec<Case>> {
             };
             let of_steps = stage.is_long() && matches!(*point, "engine.sending" | "engine.heard");
             let points: Vec<String> = if of_steps {
-                steps().into_iter().map(|step| format!("{point}/{step}")).collect()
+                step_names().map(|step| format!("{point}/{step}")).collect()
             } else {
                 vec![(*point).to_owned()]
             };
@@ -121,13 +107,4 @@ fn cases(stage: &Stage) -> Result<Vec<Case>> {
         }
     }
     Ok(cases)
-}
-
-/// Every step of every saga, from the definitions.
-fn steps() -> Vec<&'static str> {
-    fn of<I>(saga: &Saga<I>) -> Vec<&'static str> {
-        let stages = saga.stages.iter().flat_map(|stage| stage.iter().map(|step| step.name));
-        stages.chain([saga.pivot.name]).chain(saga.retriable.iter().map(|step| step.name)).collect()
-    }
-    [of(&create_order::SAGA), of(&cancel_order::SAGA), of(&match_orders::SAGA)].concat()
 }
