@@ -24,8 +24,12 @@ pub struct TermsView {
 /// The order and its instrument, if the order exists and may be seen.
 pub async fn terms(pool: PgPool, key: OrderKey, visible: Visible) -> Result<Option<TermsView>, Fault> {
     let (id, customer, label) = key.parts();
+    // Each column by name: with `o.*` a column of the next release would break the process that does not know it yet.
     let row = sqlx::query!(
-        r#"SELECT o.*, i.definition AS "definition: Json<Instrument>", clock_timestamp() AS "read_at!"
+        r#"SELECT o.order_id, o.customer_id, o.client_order_id, o.instrument, o.side, o.limit_price, o.qty, o.cum_qty,
+                  o.inflight_qty, o.canceled_qty, o.cum_notional, o.accept_seq, o.cancel_saga, o.cancel_found,
+                  o.status, o.reason, o.version, o.created_by, o.created_at, o.updated_at,
+                  i.definition AS "definition: Json<Instrument>", clock_timestamp() AS "read_at!"
            FROM orders o JOIN instruments i ON i.symbol = o.instrument
            WHERE (o.order_id = $1 OR (o.customer_id = $2 AND o.client_order_id = $3))
              AND ($4::text[] IS NULL OR o.customer_id = ANY($4))"#,
