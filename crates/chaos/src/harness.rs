@@ -12,7 +12,7 @@ use crate::rows::{self, ROWS, Row};
 use crate::stage::{Form, Stage};
 
 /// A row that takes longer than this hangs.
-const SHORT_MAX: Duration = Duration::from_secs(180);
+const SHORT_MAX: Duration = Duration::from_secs(300);
 const LONG_MAX: Duration = Duration::from_secs(3_600);
 
 /// Runs what the options ask for. True if every row was green.

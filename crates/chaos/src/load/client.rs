@@ -1,10 +1,12 @@
 //! One client: decides what to do next, asks until it is answered, remembers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use brokerage_proto::common::v1::Side;
 use brokerctl::api::Api;
+use service_kit::fault::code_name;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -52,7 +54,7 @@ impl Client {
         let stop = self.shared.stop.subscribe();
         while !*stop.borrow() && history.entries.len() < self.shared.commands_max {
             let command = self.next(&book);
-            let entry = self.until_answered(command, &stop).await;
+            let entry = self.until_answered(command, &stop, &mut history.troubles).await;
             if let Err(surprise) = book.take(&entry.command, entry.verdict.as_ref()) {
                 history.surprises.push(format!("{}: {surprise}: {:?}", self.name, entry.command));
             }
@@ -86,13 +88,19 @@ impl Client {
         Command::create(&customer, side, quantity)
     }
 
-    async fn until_answered(&mut self, command: Command, stop: &watch::Receiver<bool>) -> Entry {
+    async fn until_answered(
+        &mut self,
+        command: Command,
+        stop: &watch::Receiver<bool>,
+        troubles: &mut BTreeMap<String, u64>,
+    ) -> Entry {
         let started = Instant::now();
         let (mut unknown, mut give_up) = (0, None);
         let verdict: Option<Verdict> = loop {
             let at = self.rng.usize(..self.apis.len());
-            if let Ok((verdict, _)) = ask(&self.apis[at], &command).await {
-                break Some(verdict);
+            match ask(&self.apis[at], &command).await {
+                Ok((verdict, _)) => break Some(verdict),
+                Err(status) => *troubles.entry(code_name(status.code()).to_owned()).or_default() += 1,
             }
             unknown += 1;
             if *stop.borrow()

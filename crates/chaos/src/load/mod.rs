@@ -10,6 +10,7 @@ mod client;
 mod command;
 mod crowd;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use book::{Book, Expected};
@@ -30,6 +31,15 @@ pub struct Entry {
     pub took: Duration,
 }
 
+/// The duration that 99 of 100 commands did not exceed; nothing if there were none.
+#[must_use]
+pub fn p99(histories: &[History]) -> Duration {
+    let entries = histories.iter().flat_map(|history| &history.entries);
+    let mut took: Vec<Duration> = entries.map(|entry| entry.took).collect();
+    took.sort_unstable();
+    took.get(took.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default()
+}
+
 /// Everything one client did, in order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -37,6 +47,8 @@ pub struct History {
     pub client: String,
     /// What it did.
     pub entries: Vec<Entry>,
+    /// What came instead of answers, by gRPC code.
+    pub troubles: BTreeMap<String, u64>,
     /// Answers that contradict what was answered before.
     pub surprises: Vec<String>,
 }

@@ -1,9 +1,14 @@
 //! The table of rows: `protocol.md` §12, as far as it is about running processes.
 
 mod steps;
+mod strays;
 pub mod v05_crash_points;
 pub mod v06_random_kill;
+pub mod v06_takeover;
 pub mod v07_network;
+pub mod v09_pauses;
+pub mod v18_rolling;
+pub mod v19_poison;
 
 use anyhow::Result;
 use futures::FutureExt;
@@ -62,14 +67,36 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "V6",
         claim: "random kill -9 of any process under load loses nothing that was acknowledged",
-        counts: &[count("kills", 12, 200), count("clients", 8, 16)],
+        counts: &[count("kills", 12, 200), count("clients", 8, 16), count("in-flight sagas", 300, 1_000)],
         run: |stage| v06_random_kill::run(stage).boxed_local(),
     },
     Row {
         id: "V7",
         claim: "every link may lose, delay, repeat, cut or hold what it carries, at every step",
-        counts: &[count("cases", 40, 226)],
+        counts: &[count("cases", 30, 226)],
         run: |stage| v07_network::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V9",
+        claim: "an orchestrator may pause for 1, 3 or 10 leases and come back, or never: no effect is doubled",
+        counts: &[count("pauses", 6, 50), count("owners gone", 1, 5)],
+        run: |stage| v09_pauses::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V18",
+        claim: "rolling restarts, new columns and sagas of another version disturb nobody",
+        counts: &[count("rounds of restarts", 1, 10), count("strange sagas", 3, 30)],
+        run: |stage| v18_rolling::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V19",
+        claim: "poison sagas are parked, and delay nobody",
+        counts: &[
+            count("rounds", 3, 5),
+            count("poison sagas a round", 4, 20),
+            count("commands per client", 8, 100),
+        ],
+        run: |stage| v19_poison::run(stage).boxed_local(),
     },
 ];
 

@@ -1,4 +1,4 @@
-//! V6: kill -9 of any process, at any time, under load.
+//! V6: kill -9 of any process, at any time, under load. The bars of a takeover are in `v06_takeover`.
 
 use anyhow::{Context, Result};
 use brokerctl::dev::MeshService;
@@ -37,5 +37,6 @@ pub async fn run(stage: &Stage) -> Result<Findings> {
     let histories = crowd.finish().await?;
     world.prove(&histories, &mut findings).await?;
     world.stop().await?;
+    super::v06_takeover::run(stage, &mut findings).await?;
     Ok(findings)
 }
