@@ -9,8 +9,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::books::{At, Books, Command, Undo};
-use super::inbox::{Inbox, Key, Row, Verdict};
+use super::inbox::{Inbox, Key, Row};
 use super::outbox;
+use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
 use crate::fault::Fault;
 use crate::lane::{LaneError, Work};
 
@@ -51,17 +52,6 @@ pub(super) struct Decided {
     pub database_time: DateTime<Utc>,
 }
 
-/// What the inbox says about a request before any row is looked at.
-#[derive(Debug, PartialEq, Eq)]
-enum Known {
-    /// The answer stands already, or nothing may be done.
-    Answer(Reply),
-    /// The step must be decided for the first time.
-    Undecided,
-    /// The step is done and must be undone.
-    Undo,
-}
-
 /// The executor's work on a lane.
 pub(super) struct BookWork<B: Books> {
     books: Arc<B>,
@@ -79,69 +69,126 @@ impl<B: Books> BookWork<B> {
         world: &mut B::World,
         request: &Request<B::Command>,
     ) -> Result<Reply, LaneError> {
-        let at = request.at(inbox);
-        match (known(inbox, request), request.operation) {
-            (Known::Answer(reply), _) => Ok(reply),
-            (Known::Undecided, Operation::Do) => {
-                let decided = guarded(&request.command, || self.books.execute(world, &at, &request.command))?;
-                let (row, reply) = match decided {
-                    Ok(done) => {
-                        let reply = Reply::Done { answer: done.answer.clone(), replayed: false };
-                        let row =
-                            Row { effect: done.effect, answer: done.answer, ..request.row(Verdict::Done) };
-                        (row, reply)
-                    }
-                    // A broken row or rule is ours: remembered, it would pass for a business answer for ever.
-                    Err(rejection) if rejection.reason.class() == Class::Internal => {
-                        return Err(LaneError::Fault(rejection.message));
-                    }
-                    Err(rejection) => {
-                        let row = Row {
-                            reason: Some(rejection.reason),
-                            detail: rejection.message.clone(),
-                            ..request.row(Verdict::Rejected)
-                        };
-                        let (reason, message) = (rejection.reason, rejection.message);
-                        (row, Reply::Rejected { reason, message, replayed: false })
-                    }
-                };
-                inbox.decide(request.key, row);
-                Ok(reply)
-            }
-            (Known::Undecided | Known::Undo, Operation::Compensate(reason)) => {
-                self.undo(inbox, world, request, reason)?;
+        let due = request.due(inbox);
+        match due {
+            Due::Answer(standing) => Ok(request.answer(inbox, standing)),
+            Due::Decide => self.decide_first(inbox, world, request),
+            Due::Forestall | Due::Undo => {
+                self.undo(inbox, world, request, due)?;
                 Ok(Reply::Done { answer: Vec::new(), replayed: false })
-            }
-            (Known::Undo, Operation::Do) => {
-                Err(LaneError::Fault("a step to do cannot be one to undo".to_owned()))
             }
         }
     }
 
+    fn decide_first(
+        &self,
+        inbox: &mut Inbox,
+        world: &mut B::World,
+        request: &Request<B::Command>,
+    ) -> Result<Reply, LaneError> {
+        let at = request.at(inbox);
+        let (row, reply) =
+            match guarded(&request.command, || self.books.execute(world, &at, &request.command))? {
+                Ok(done) => {
+                    let reply = Reply::Done { answer: done.answer.clone(), replayed: false };
+                    let row = Row { effect: done.effect, answer: done.answer, ..request.row(Verdict::Done) };
+                    (row, reply)
+                }
+                // A broken row or rule is ours: remembered, it would pass for a business answer for ever.
+                Err(rejection) if rejection.reason.class() == Class::Internal => {
+                    return Err(LaneError::Fault(rejection.message));
+                }
+                Err(rejection) => {
+                    let row = Row {
+                        reason: Some(rejection.reason),
+                        detail: rejection.message.clone(),
+                        ..request.row(Verdict::Rejected)
+                    };
+                    let (reason, message) = (rejection.reason, rejection.message);
+                    (row, Reply::Rejected { reason, message, replayed: false })
+                }
+            };
+        inbox.decide(request.key, row);
+        Ok(reply)
+    }
+
+    /// Applies the inverse of what is done, or notes that it can never run.
     fn undo(
         &self,
         inbox: &mut Inbox,
         world: &mut B::World,
         request: &Request<B::Command>,
-        reason: Reason,
+        due: Due,
     ) -> Result<(), LaneError> {
         let at = request.at(inbox);
+        let reason = request.reason();
         let effect = inbox.row(request.key).map(|row| row.effect.clone());
         let outcome = guarded(&request.command, || match &effect {
             Some(effect) => self.books.compensate(world, &at, &request.command, Undo { effect, reason }),
             None => self.books.tombstone(world, &at, &request.command, reason),
         })?;
         outcome.map_err(|fault: Fault| LaneError::Fault(fault.chain()))?;
-        if effect.is_some() {
-            inbox.compensate(request.key, reason);
-        } else {
-            inbox.decide(request.key, Row { reason: Some(reason), ..request.row(Verdict::Tombstone) });
+        match due.verdict(true) {
+            Some(Verdict::Compensated) => inbox.compensate(request.key, reason),
+            Some(verdict @ (Verdict::Done | Verdict::Rejected | Verdict::Tombstone)) => {
+                inbox.decide(request.key, Row { reason: Some(reason), ..request.row(verdict) });
+            }
+            None => {}
         }
         Ok(())
     }
 }
 
 impl<C: Command> Request<C> {
+    /// What the rule of the inbox says about it.
+    fn due(&self, inbox: &Inbox) -> Due {
+        let stored = inbox
+            .row(self.key)
+            .map(|row| Stored { verdict: row.verdict, same_command: row.hash == self.hash });
+        let asked = Asked {
+            operation: match self.operation {
+                Operation::Do => rule::Operation::Do,
+                Operation::Compensate(_) => rule::Operation::Compensate,
+            },
+            is_pivot: self.command.is_pivot(),
+            epoch: self.epoch,
+            is_void: self.not_after.is_some_and(|not_after| not_after < inbox.now),
+        };
+        rule::due(stored, &asked, inbox.highest_epoch(self.key.saga_id))
+    }
+
+    /// An answer that stands, with what its row remembers.
+    fn answer(&self, inbox: &Inbox, standing: Standing) -> Reply {
+        let row = inbox.row(self.key);
+        let reason = row.and_then(|row| row.reason).unwrap_or(Reason::GaveUp);
+        match standing {
+            Standing::Done => {
+                let answer = match self.operation {
+                    Operation::Do => row.map(|row| row.answer.clone()).unwrap_or_default(),
+                    Operation::Compensate(_) => Vec::new(),
+                };
+                Reply::Done { answer, replayed: true }
+            }
+            Standing::Rejected => {
+                let message = row.map(|row| row.detail.clone()).unwrap_or_default();
+                Reply::Rejected { reason, message, replayed: true }
+            }
+            Standing::Tombstone => Reply::Tombstone { reason },
+            Standing::Refused => Reply::Refused,
+            Standing::Expired => Reply::Expired,
+            Standing::StaleEpoch(highest) => Reply::StaleEpoch { highest },
+            Standing::Mismatch => Reply::Mismatch,
+        }
+    }
+
+    /// Why it is undone.
+    fn reason(&self) -> Reason {
+        match self.operation {
+            Operation::Do => Reason::GaveUp,
+            Operation::Compensate(reason) => reason,
+        }
+    }
+
     fn at(&self, inbox: &Inbox) -> At {
         At { saga_id: self.key.saga_id, step: self.key.step, now: inbox.now }
     }
@@ -171,14 +218,16 @@ impl<B: Books> Work for BookWork<B> {
         let mut inbox = Inbox::read(tx, &sagas).await?;
         let open: Vec<&B::Command> = items
             .iter()
-            .filter(|request| !matches!(known(&inbox, request), Known::Answer(_)))
+            .filter(|request| !matches!(request.due(&inbox), Due::Answer(_)))
             .map(|request| &request.command)
             .collect();
         let database_time = inbox.now;
         if open.is_empty() {
-            let answer = |request| match known(&inbox, request) {
-                Known::Answer(reply) => Ok(Decided { reply, database_time }),
-                Known::Undecided | Known::Undo => {
+            let answer = |request: &Request<B::Command>| match request.due(&inbox) {
+                Due::Answer(standing) => {
+                    Ok(Decided { reply: request.answer(&inbox, standing), database_time })
+                }
+                Due::Decide | Due::Forestall | Due::Undo => {
                     Err(LaneError::Fault("an open request was left out".to_owned()))
                 }
             };
@@ -196,40 +245,6 @@ impl<B: Books> Work for BookWork<B> {
             inbox.write(tx, events, traceparent).await?;
         }
         Ok(decided)
-    }
-}
-
-/// What the inbox alone says about a request.
-fn known<C: Command>(inbox: &Inbox, request: &Request<C>) -> Known {
-    let Some(row) = inbox.row(request.key) else {
-        let highest = inbox.highest_epoch(request.key.saga_id);
-        return if request.not_after.is_some_and(|not_after| not_after < inbox.now) {
-            Known::Answer(Reply::Expired)
-        } else if request.epoch < highest {
-            Known::Answer(Reply::StaleEpoch { highest })
-        } else {
-            Known::Undecided
-        };
-    };
-    let reason = row.reason.unwrap_or(Reason::GaveUp);
-    match (request.operation, row.verdict) {
-        (Operation::Do, Verdict::Compensated | Verdict::Tombstone) => {
-            Known::Answer(Reply::Tombstone { reason })
-        }
-        (_, Verdict::Done | Verdict::Rejected) if row.hash != request.hash => Known::Answer(Reply::Mismatch),
-        (Operation::Do, Verdict::Done) => {
-            Known::Answer(Reply::Done { answer: row.answer.clone(), replayed: true })
-        }
-        (Operation::Do, Verdict::Rejected) => {
-            Known::Answer(Reply::Rejected { reason, message: row.detail.clone(), replayed: true })
-        }
-        (Operation::Compensate(_), Verdict::Done) if request.command.is_pivot() => {
-            Known::Answer(Reply::Refused)
-        }
-        (Operation::Compensate(_), Verdict::Done) => Known::Undo,
-        (Operation::Compensate(_), Verdict::Rejected | Verdict::Compensated | Verdict::Tombstone) => {
-            Known::Answer(Reply::Done { answer: Vec::new(), replayed: true })
-        }
     }
 }
 

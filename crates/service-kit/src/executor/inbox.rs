@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::books::Command;
 use super::outbox;
+use super::rule::Verdict;
 use crate::lane::LaneError;
 
 /// The idempotency key of a step.
@@ -19,15 +20,6 @@ pub struct Key {
     pub saga_id: Uuid,
     /// The step within it.
     pub step: i16,
-}
-
-/// What is known of a step, for ever (but that DONE may become COMPENSATED).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Done,
-    Rejected,
-    Compensated,
-    Tombstone,
 }
 
 impl Verdict {
@@ -41,9 +33,7 @@ impl Verdict {
     }
 
     fn from_code(code: i16) -> Option<Self> {
-        [Verdict::Done, Verdict::Rejected, Verdict::Compensated, Verdict::Tombstone]
-            .into_iter()
-            .find(|verdict| verdict.code() == code)
+        Verdict::ALL.into_iter().find(|verdict| verdict.code() == code)
     }
 }
 

@@ -14,6 +14,7 @@ mod batch;
 mod books;
 mod inbox;
 mod outbox;
+pub mod rule;
 mod together;
 
 use std::sync::Arc;
