@@ -8,4 +8,4 @@ mod load;
 pub mod reads;
 mod rows;
 mod save;
-mod world;
+pub mod world;

@@ -17,71 +17,102 @@ pub const ORDER: &str = "order";
 pub const INSTRUMENT: &str = "instrument";
 
 /// An order, and the version that the database holds (none: it is new).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HeldOrder {
+    /// As the batch has changed it.
     pub order: Order,
+    /// The version in the database.
     pub stored_version: Option<i64>,
 }
 
 /// An instrument, its counters, and what the database holds of them (none: it is new).
 #[derive(Clone, Debug)]
 pub struct Listing {
+    /// What it is.
     pub definition: Instrument,
+    /// Counts its definitions.
     pub version: i64,
+    /// The last priority that was given.
     pub accept_seq: i64,
+    /// The last trade's number.
     pub trade_seq: i64,
+    /// What the database holds of it.
     pub stored: Option<StoredListing>,
+    /// When its definition changed last.
     pub changed_at: DateTime<Utc>,
 }
 
 /// What the database holds of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredListing {
+    /// See [`Listing::version`].
     pub version: i64,
+    /// See [`Listing::accept_seq`].
     pub accept_seq: i64,
+    /// See [`Listing::trade_seq`].
     pub trade_seq: i64,
 }
 
 /// A match, and the state that the database holds (none: it is new).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HeldMatch {
+    /// As the batch has changed it.
     pub entry: Match,
+    /// The state in the database.
     pub stored_state: Option<MatchState>,
 }
 
 /// A trade that comes into effect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewTrade {
+    /// Its numbers.
     pub deal: Deal,
+    /// Counts the trades of the instrument.
     pub trade_seq: i64,
+    /// The buyer.
     pub buy_customer: CustomerId,
+    /// The seller.
     pub sell_customer: CustomerId,
+    /// Who came second.
     pub aggressor: Side,
+    /// When.
     pub created_at: DateTime<Utc>,
 }
 
 /// Every row that a batch may touch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct World {
     /// Locked; with counters.
     pub listings: BTreeMap<Symbol, Listing>,
     /// Read without a lock, for drafts, which change nothing of them.
     pub definitions: HashMap<Symbol, Instrument>,
+    /// Locked.
     pub orders: BTreeMap<OrderId, HeldOrder>,
     /// Labels that are taken by orders that need not be loaded.
     pub labels: HashSet<(CustomerId, ClientOrderId)>,
+    /// Locked with their orders.
     pub matches: BTreeMap<TradeId, HeldMatch>,
+    /// Trades of this batch.
     pub trades: Vec<NewTrade>,
+    /// Events of this batch.
     pub events: Vec<Event>,
     /// A broken row or rule was met: nothing of this batch may be saved.
     pub broken: Option<String>,
 }
 
 impl World {
+    /// The order.
+    ///
+    /// # Errors
+    /// When there is none.
     pub fn order(&self, id: OrderId) -> Result<&Order, Rejection> {
         self.orders.get(&id).map(|held| &held.order).ok_or(Rejection::OrderNotFound(id))
     }
 
+    /// The listing.
+    ///
+    /// # Errors
+    /// When there is none.
     pub fn listing(&self, symbol: &Symbol) -> Result<&Listing, Rejection> {
         self.listings.get(symbol).ok_or_else(|| Rejection::InstrumentNotFound(symbol.clone()))
     }

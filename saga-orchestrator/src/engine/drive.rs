@@ -26,6 +26,9 @@ use super::record::{Note, Recorder};
 use super::reply::{Answer, Direction, Participants, Reply, Request, Trouble, TroubleKind};
 use super::retries::Urgency;
 
+/// After so many *not now* in a row a driver asks the steps before the check again, like one that knows nothing: a
+/// zombie may have undone them since, and then the check would never be answered.
+const POLLS_BEFORE_STARTING_OVER: u32 = 16;
 /// So many attempts of one round may come too late before that counts as a failure.
 const RESTAMPS_MAX: u32 = 3;
 
@@ -208,6 +211,9 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
                 Meaning::Later => {
                     self.round.polls = self.round.polls.saturating_add(1);
                     self.pause(self.engine.pace.poll(self.round.polls), &steps).await;
+                    if self.round.polls >= POLLS_BEFORE_STARTING_OVER {
+                        self.log = Log::new(&self.saga.script.shape);
+                    }
                 }
                 Meaning::Held | Meaning::Failure => {
                     self.after_failure(&steps, direction, meaning == Meaning::Held).await;

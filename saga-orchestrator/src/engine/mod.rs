@@ -15,6 +15,3 @@ pub mod record;
 pub mod recover;
 pub mod reply;
 pub mod retries;
-
-#[cfg(test)]
-mod exploration;

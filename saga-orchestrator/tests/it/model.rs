@@ -18,6 +18,8 @@ pub enum Twist {
     Refused(Reason),
     /// The check asks for patience.
     NotNow,
+    /// The check asks for patience, while another driver's late message takes back the first step.
+    NotNowAndUndoneBehind,
     /// It came too late by the participant's clock.
     Expired,
     /// Another driver has a higher epoch.
@@ -121,6 +123,10 @@ impl Participants for Model {
             }
             Some(Twist::Refused(reason)) => self.arrives(request.step, undo, Some(reason)),
             Some(Twist::NotNow) => Reply::NotNow,
+            Some(Twist::NotNowAndUndoneBehind) => {
+                self.arrives(0, Some(Reason::GaveUp), None);
+                Reply::NotNow
+            }
             Some(Twist::Expired) => Reply::Expired,
             Some(Twist::Stale(highest)) if request.epoch < highest => Reply::StaleEpoch(highest),
             Some(Twist::Stale(_)) => self.arrives(request.step, undo, None),

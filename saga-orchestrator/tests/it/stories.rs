@@ -252,6 +252,8 @@ async fn cancel_order_tells_its_stories() {
     check("cancel_order/happy", story(&[])).await;
     let twist = (("await_drain", false, 1, 4), Twist::NotNow);
     check("cancel_order/waits_for_drain", story(&[twist])).await;
+    let twist = (("await_drain", false, 1, ALWAYS), Twist::NotNowAndUndoneBehind);
+    check("cancel_order/begin_undone_by_a_zombie", story(&[twist])).await;
     let twist = (("await_drain", false, 1, ALWAYS), Twist::Refused(Reason::TooLateToCancel));
     check("cancel_order/too_late", story(&[twist])).await;
     let twist = (("await_drain", false, 1, 5), CANNOT_BE_REACHED);

@@ -1,0 +1,167 @@
+//! What must hold of money, shares and orders: P1, P2, P3 and P8, from the rows alone.
+
+use std::collections::BTreeMap;
+
+use asset_svc::domain::hold::{Hold, State};
+use asset_svc::domain::ledger::{Account, Part};
+use asset_svc::domain::world::World as AssetWorld;
+use brokerage_types::{AssetCode, HoldId, Quantity};
+use order_svc::domain::matching::MatchState;
+use order_svc::domain::{Order, Status};
+
+use super::Books;
+
+/// Sums of all postings, in units, by account.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    sums: BTreeMap<(Account, AssetCode), i128>,
+}
+
+impl Ledger {
+    /// Books what one transaction has written, so that the world need not keep its journal.
+    pub fn take(&mut self, world: &mut AssetWorld) -> Result<(), String> {
+        for recorded in world.journal.drain(..) {
+            let mut group: BTreeMap<&AssetCode, i128> = BTreeMap::new();
+            for entry in &recorded.entries {
+                let (posting, units) = (&entry.posting, entry.posting.amount.units());
+                *group.entry(&posting.asset).or_default() += units;
+                *self.sums.entry((posting.account.clone(), posting.asset.clone())).or_default() += units;
+            }
+            if group.values().any(|sum| *sum != 0) {
+                return Err(format!("P1: a posting group does not sum to zero: {recorded:?}"));
+            }
+        }
+        world.events.clear();
+        world.new_assets.clear();
+        Ok(())
+    }
+}
+
+impl Books {
+    /// P1 and P2.
+    pub(super) fn check_ledger(&self) -> Result<(), String> {
+        let mut totals: BTreeMap<&AssetCode, i128> = BTreeMap::new();
+        for ((_, asset), sum) in &self.ledger.sums {
+            *totals.entry(asset).or_default() += sum;
+        }
+        if totals.values().any(|total| *total != 0) {
+            return Err(format!("P1: an asset does not sum to zero: {totals:?}"));
+        }
+        let mut held: BTreeMap<(&str, &AssetCode), i128> = BTreeMap::new();
+        for hold in self.asset.holds.values().map(|kept| &kept.row) {
+            let remaining = hold.remaining().map_err(|error| error.to_string())?.units();
+            if remaining < 0 || (hold.state == State::Closed) != (remaining == 0) {
+                return Err(format!("P2: a hold is not what remains of it: {hold:?}"));
+            }
+            *held.entry((hold.terms.customer.as_str(), hold.terms.held_asset())).or_default() += remaining;
+        }
+        for ((owner, asset), kept) in &self.asset.balances {
+            let sum = |part| {
+                let key = (Account::Customer(owner.clone(), part), asset.clone());
+                self.ledger.sums.get(&key).copied().unwrap_or_default()
+            };
+            let row = &kept.row;
+            let is_sum = row.available.units() == sum(Part::Available) && row.held.units() == sum(Part::Held);
+            if !is_sum || row.available.is_negative() || row.held.is_negative() {
+                return Err(format!("P2: {owner}'s {asset} is not the sum of its postings: {row:?}"));
+            }
+            if row.held.units() != held.get(&(owner.as_str(), asset)).copied().unwrap_or_default() {
+                return Err(format!("P3: what {owner} has held of {asset} is not what his holds hold"));
+            }
+        }
+        Ok(())
+    }
+
+    /// P8, and how holds and orders go together at any time.
+    pub(super) fn check_orders(&self) -> Result<(), String> {
+        for trade in self.settled() {
+            let state = self.order.matches.get(&trade).map(|held| held.entry.state);
+            if state.is_none_or(|state| state == MatchState::Released) {
+                return Err(format!("P5: {trade} is settled, and its reservation is {state:?}"));
+            }
+        }
+        for order in self.order.orders.values().map(|held| &held.order) {
+            order.check().map_err(|broken| format!("P8: {broken}"))?;
+            let hold = self.hold_of(order);
+            let of_hold = hold.map_or(Quantity::ZERO, |hold| hold.cum_quantity);
+            let of_order = self.settled_of(order)?;
+            if of_hold != of_order {
+                let id = order.terms.order_id;
+                return Err(format!("P8: of {id} {of_order} is filled or settled, of its hold {of_hold}"));
+            }
+            let is_active = hold.is_some_and(|hold| hold.state == State::Active);
+            match order.status {
+                Status::Pending | Status::PartiallyMatched | Status::Suspended if !is_active => {
+                    let all = of_order == order.terms.qty;
+                    if !all {
+                        return Err(format!("P3: {} is live without a hold", order.terms.order_id));
+                    }
+                }
+                Status::Canceled | Status::Matched if is_active => {
+                    return Err(format!("P3: {} has ended, and its hold has not", order.terms.order_id));
+                }
+                Status::Init
+                | Status::Pending
+                | Status::PartiallyMatched
+                | Status::CancelRequested
+                | Status::Suspended
+                | Status::Matched
+                | Status::Canceled
+                | Status::Rejected => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// P3, when every saga has ended.
+    pub(super) fn check_still(&self) -> Result<(), String> {
+        for order in self.order.orders.values().map(|held| &held.order) {
+            let id = order.terms.order_id;
+            if !order.inflight_qty.is_zero() {
+                return Err(format!("P3: {id} has quantity in flight, and no saga moves it"));
+            }
+            let hold = self.hold_of(order).filter(|hold| hold.state == State::Active);
+            match (order.status, hold) {
+                (Status::Init | Status::CancelRequested, _) => {
+                    return Err(format!("P7: {id} is {} for ever", order.status));
+                }
+                (Status::Pending | Status::PartiallyMatched | Status::Suspended, Some(hold)) => {
+                    if hold.leaves().map_err(|error| error.to_string())? != order.leaves() {
+                        return Err(format!("P3: {id} and its hold disagree on what is left"));
+                    }
+                }
+                (Status::Pending | Status::PartiallyMatched | Status::Suspended, None) => {
+                    return Err(format!("P3: {id} is live without a hold"));
+                }
+                (Status::Matched | Status::Canceled | Status::Rejected, None) => {}
+                (Status::Matched | Status::Canceled | Status::Rejected, Some(_)) => {
+                    return Err(format!("P3: {id} has ended, and its hold has not"));
+                }
+            }
+        }
+        let known = |hold: &HoldId| self.order.orders.keys().any(|id| HoldId::of_order(*id) == *hold);
+        let orphan =
+            self.asset.holds.values().find(|kept| kept.row.state == State::Active && !known(&kept.row.id));
+        orphan.map_or(Ok(()), |kept| Err(format!("P3: hold {} has no order", kept.row.id)))
+    }
+
+    fn hold_of(&self, order: &Order) -> Option<&Hold> {
+        self.asset.hold(HoldId::of_order(order.terms.order_id))
+    }
+
+    /// Filled, or settled and about to be filled.
+    fn settled_of(&self, order: &Order) -> Result<Quantity, String> {
+        let id = order.terms.order_id;
+        let mut sum = order.cum_qty;
+        for trade in self.settled() {
+            let Some(held) = self.order.matches.get(&trade) else { continue };
+            let deal = &held.entry.deal;
+            if held.entry.state == MatchState::Reserved
+                && (deal.buy_order_id == id || deal.sell_order_id == id)
+            {
+                sum = sum.checked_add(deal.quantity).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(sum)
+    }
+}
