@@ -15,10 +15,15 @@
 //! - `driver 0 … gives up`: out of patience, poison, or an operator's wish.
 //! - `driver 0 … answers COMPLETED`: a client was told so; from here on it must stay true.
 //!
-//! The last line says which promise is broken. Not here: time and money at scale (`simulator` has them), SQL, the wire.
+//! The last line says which promise is broken. A dead end shows the way into it; from there, on a network that works,
+//! nobody can finish.
+//!
+//! A red seed of the simulator prints the last events, the broken promise, and the command that plays it again; add
+//! the seed to [`simulator::REGRESSIONS`]. Not here: SQL, locks, batches, the wire.
 
 pub mod cast;
 pub mod floor;
 pub mod model;
 pub mod mutant;
 pub mod scenarios;
+pub mod simulator;

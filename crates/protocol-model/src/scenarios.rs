@@ -33,9 +33,9 @@ pub struct Depth {
 }
 
 /// What fits into every test run.
-pub const SHORT: Depth = Depth { drivers: 2, states: 400_000 };
+pub const SHORT: Depth = Depth { drivers: 2, states: 300_000 };
 /// For an evening.
-pub const DEEP: Depth = Depth { drivers: 3, states: 20_000_000 };
+pub const DEEP: Depth = Depth { drivers: 3, states: 6_000_000 };
 
 /// The create saga of Alice's buy order.
 #[must_use]

@@ -233,19 +233,11 @@ impl Books {
 
     /// Trades whose money has moved, but that are not booked on their orders yet.
     pub(super) fn settled(&self) -> impl Iterator<Item = TradeId> {
+        use saga_orchestrator::sagas::command::asset;
         self.inbox.values().filter(|row| row.verdict == Verdict::Done).filter_map(|row| match &row.command {
-            Command::Asset(command) => match to_asset(command) {
-                asset_svc::domain::command::Command::SettleTrade(settle) => Some(settle.trade_id),
-                asset_svc::domain::command::Command::PlaceHold(_)
-                | asset_svc::domain::command::Command::ReleaseHold(_)
-                | asset_svc::domain::command::Command::UpsertAsset(_)
-                | asset_svc::domain::command::Command::OpenAsset(_)
-                | asset_svc::domain::command::Command::Deposit(_)
-                | asset_svc::domain::command::Command::Withdraw(_)
-                | asset_svc::domain::command::Command::Transfer(_)
-                | asset_svc::domain::command::Command::UpsertCustomer(_) => None,
-            },
-            Command::Order(_) => None,
+            Command::Asset(asset::Command::SettleTrade(settle)) => Some(settle.trade_id),
+            Command::Asset(asset::Command::PlaceHold(_) | asset::Command::ReleaseHold(_))
+            | Command::Order(_) => None,
         })
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use asset_svc::domain::hold::{Hold, State};
 use asset_svc::domain::ledger::{Account, Part};
 use asset_svc::domain::world::World as AssetWorld;
-use brokerage_types::{AssetCode, HoldId, Quantity};
+use brokerage_types::{AssetCode, HoldId, OrderId, Quantity};
 use order_svc::domain::matching::MatchState;
 use order_svc::domain::{Order, Status};
+use saga_orchestrator::sagas::command::Command;
 
 use super::Books;
 
@@ -74,43 +75,49 @@ impl Books {
 
     /// P8, and how holds and orders go together at any time.
     pub(super) fn check_orders(&self) -> Result<(), String> {
-        for trade in self.settled() {
-            let state = self.order.matches.get(&trade).map(|held| held.entry.state);
-            if state.is_none_or(|state| state == MatchState::Released) {
-                return Err(format!("P5: {trade} is settled, and its reservation is {state:?}"));
-            }
+        let settled = self.settled_quantities()?;
+        self.order.orders.values().try_for_each(|held| self.check_order(&held.order, &settled))
+    }
+
+    /// As [`Floor::check`](super::Floor::check), but only the rows that a command may touch.
+    ///
+    /// # Errors
+    /// The promise that is broken.
+    pub fn check_touched(&self, command: &Command) -> Result<(), String> {
+        let settled = self.settled_quantities()?;
+        let touched = self.order.orders.values().filter(|held| concerns(command, held.order.terms.order_id));
+        touched.into_iter().try_for_each(|held| self.check_order(&held.order, &settled))
+    }
+
+    fn check_order(&self, order: &Order, settled: &BTreeMap<OrderId, Quantity>) -> Result<(), String> {
+        order.check().map_err(|broken| format!("P8: {broken}"))?;
+        let id = order.terms.order_id;
+        let hold = self.hold_of(order);
+        let of_hold = hold.map_or(Quantity::ZERO, |hold| hold.cum_quantity);
+        let about_to = settled.get(&id).copied().unwrap_or(Quantity::ZERO);
+        let of_order = order.cum_qty.checked_add(about_to).map_err(|error| error.to_string())?;
+        if of_hold != of_order {
+            return Err(format!("P8: of {id} {of_order} is filled or settled, of its hold {of_hold}"));
         }
-        for order in self.order.orders.values().map(|held| &held.order) {
-            order.check().map_err(|broken| format!("P8: {broken}"))?;
-            let hold = self.hold_of(order);
-            let of_hold = hold.map_or(Quantity::ZERO, |hold| hold.cum_quantity);
-            let of_order = self.settled_of(order)?;
-            if of_hold != of_order {
-                let id = order.terms.order_id;
-                return Err(format!("P8: of {id} {of_order} is filled or settled, of its hold {of_hold}"));
+        let is_active = hold.is_some_and(|hold| hold.state == State::Active);
+        match order.status {
+            Status::Pending | Status::PartiallyMatched | Status::Suspended
+                if !is_active && of_order != order.terms.qty =>
+            {
+                Err(format!("P3: {id} is live without a hold"))
             }
-            let is_active = hold.is_some_and(|hold| hold.state == State::Active);
-            match order.status {
-                Status::Pending | Status::PartiallyMatched | Status::Suspended if !is_active => {
-                    let all = of_order == order.terms.qty;
-                    if !all {
-                        return Err(format!("P3: {} is live without a hold", order.terms.order_id));
-                    }
-                }
-                Status::Canceled | Status::Matched if is_active => {
-                    return Err(format!("P3: {} has ended, and its hold has not", order.terms.order_id));
-                }
-                Status::Init
-                | Status::Pending
-                | Status::PartiallyMatched
-                | Status::CancelRequested
-                | Status::Suspended
-                | Status::Matched
-                | Status::Canceled
-                | Status::Rejected => {}
+            Status::Canceled | Status::Matched if is_active => {
+                Err(format!("P3: {id} has ended, and its hold has not"))
             }
+            Status::Init
+            | Status::Pending
+            | Status::PartiallyMatched
+            | Status::CancelRequested
+            | Status::Suspended
+            | Status::Matched
+            | Status::Canceled
+            | Status::Rejected => Ok(()),
         }
-        Ok(())
     }
 
     /// P3, when every saga has ended.
@@ -149,19 +156,46 @@ impl Books {
         self.asset.hold(HoldId::of_order(order.terms.order_id))
     }
 
-    /// Filled, or settled and about to be filled.
-    fn settled_of(&self, order: &Order) -> Result<Quantity, String> {
-        let id = order.terms.order_id;
-        let mut sum = order.cum_qty;
+    /// By order: settled, and about to be filled.
+    fn settled_quantities(&self) -> Result<BTreeMap<OrderId, Quantity>, String> {
+        let mut sums: BTreeMap<OrderId, Quantity> = BTreeMap::new();
         for trade in self.settled() {
-            let Some(held) = self.order.matches.get(&trade) else { continue };
-            let deal = &held.entry.deal;
-            if held.entry.state == MatchState::Reserved
-                && (deal.buy_order_id == id || deal.sell_order_id == id)
-            {
-                sum = sum.checked_add(deal.quantity).map_err(|error| error.to_string())?;
+            let held = self.order.matches.get(&trade).map(|held| &held.entry);
+            let state = held.map(|entry| entry.state);
+            let Some(entry) = held.filter(|entry| entry.state != MatchState::Released) else {
+                return Err(format!("P5: {trade} is settled, and its reservation is {state:?}"));
+            };
+            if entry.state == MatchState::Reserved {
+                for id in [entry.deal.buy_order_id, entry.deal.sell_order_id] {
+                    let sum = sums.entry(id).or_insert(Quantity::ZERO);
+                    *sum = sum.checked_add(entry.deal.quantity).map_err(|error| error.to_string())?;
+                }
             }
         }
-        Ok(sum)
+        Ok(sums)
+    }
+}
+
+/// Whether the command may touch the order or its hold.
+fn concerns(command: &Command, id: OrderId) -> bool {
+    use saga_orchestrator::sagas::command::{asset, order};
+    let of_hold = HoldId::of_order(id);
+    match command {
+        Command::Order(command) => match command {
+            order::Command::Draft(asked) => asked.order_id == id,
+            order::Command::Open(asked) => asked.order_id == id,
+            order::Command::BeginCancel(asked) => asked.order_id == id,
+            order::Command::AwaitDrain(asked) => asked.order_id == id,
+            order::Command::ConfirmCancel(asked) => asked.order_id == id,
+            order::Command::ReserveMatch(asked) => asked.buy_order_id == id || asked.sell_order_id == id,
+            order::Command::ApplyFill(asked) => asked.buy_order_id == id || asked.sell_order_id == id,
+        },
+        Command::Asset(command) => match command {
+            asset::Command::PlaceHold(asked) => asked.hold_id == of_hold,
+            asset::Command::ReleaseHold(asked) => asked.hold_id == of_hold,
+            asset::Command::SettleTrade(asked) => {
+                asked.buy_hold_id == of_hold || asked.sell_hold_id == of_hold
+            }
+        },
     }
 }

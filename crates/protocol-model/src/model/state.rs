@@ -7,7 +7,7 @@ use super::plan::Plan;
 /// Most sagas in one scenario.
 pub const SAGAS_MAX: usize = 3;
 /// Most drivers in one scenario.
-pub const DRIVERS_MAX: usize = 4;
+pub const DRIVERS_MAX: usize = 6;
 /// No driver in this place.
 pub const NOBODY: u16 = u16::MAX;
 

@@ -2,3 +2,4 @@
 
 mod explored;
 mod mutants;
+mod simulated;

@@ -71,6 +71,8 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         let [order, asset] = self.asked_of(&open);
         let links = &self.engine.links;
         self.round.was_probe = tokio::select! {
+            // In order, so that a simulated run is the same every time.
+            biased;
             () = tokio::time::sleep(pause) => false,
             () = self.saga.control.rung() => false,
             () = links.to(Participant::Order).woken(), if order => true,
@@ -98,6 +100,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         let [order, asset] = self.asked_of(&open);
         let links = &self.engine.links;
         tokio::select! {
+            biased;
             () = tokio::time::sleep(retry) => {}
             () = self.saga.control.rung() => {}
             () = links.to(Participant::Order).back(), if order => {}
