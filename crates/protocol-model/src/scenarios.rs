@@ -117,6 +117,7 @@ pub fn meetings(depth: Depth) -> Vec<Scenario<Books>> {
     let cancel = |drivers| Cast::new(CANCEL, &cancel(BUY, "alice"), drivers);
     let trade = |quantity, drivers| Cast::new(TRADE, &meeting(quantity), drivers);
     vec![
+        scenario("create meets cancel, one driver each", people("5000"), vec![create(1), cancel(1)]),
         scenario("create meets cancel", people("5000"), vec![create(drivers), cancel(drivers - 1)]),
         scenario("create meets two cancels' drivers", people("5000"), vec![create(1), cancel(drivers)]),
         scenario("create without money meets cancel", people("1"), vec![create(drivers), cancel(1)]),
@@ -155,7 +156,7 @@ pub fn hunt(mutant: Mutant) -> Hunt {
         Mutant::SiblingsSkipped => solo(wide_stage(1), 1),
         Mutant::LatchAcknowledgesAtPivot | Mutant::LatchAndRefusingPivot => solo(create(2), 1),
         Mutant::EpochBumpLost | Mutant::StaleEpochIsFinal => solo(create(1), 2),
-        Mutant::NoDrain | Mutant::NoSemanticLock => meeting(3),
+        Mutant::NoDrain | Mutant::NoSemanticLock => meeting(4),
         Mutant::CancelMarkIgnored => meeting(0),
     }
 }

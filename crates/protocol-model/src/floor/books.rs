@@ -225,6 +225,16 @@ impl Books {
         debug_assert!(taken.is_ok(), "{taken:?}");
     }
 
+    /// Equal when orders, matches, holds and balances are, whatever the inbox says.
+    #[must_use]
+    pub fn effects_key(&self) -> String {
+        let orders: Vec<_> = self.order.orders.values().map(|held| &held.order).collect();
+        let listings: Vec<_> = self.order.listings.values().map(|l| (l.accept_seq, l.trade_seq)).collect();
+        let matches: Vec<_> = self.order.matches.values().map(|held| held.entry.state).collect();
+        let holds: Vec<_> = self.asset.holds.values().map(|kept| &kept.row).collect();
+        format!("{orders:?}{listings:?}{matches:?}{holds:?}{:?}", self.asset.balances)
+    }
+
     /// The verdict on a step.
     #[must_use]
     pub fn verdict(&self, saga_id: SagaId, step: StepNo) -> Option<Verdict> {
@@ -244,13 +254,9 @@ impl Books {
 
 impl Floor for Books {
     fn key(&self) -> String {
-        let orders: Vec<_> = self.order.orders.values().map(|held| &held.order).collect();
-        let listings: Vec<_> = self.order.listings.values().map(|l| (l.accept_seq, l.trade_seq)).collect();
-        let matches: Vec<_> = self.order.matches.values().map(|held| held.entry.state).collect();
         let inbox: Vec<_> =
             self.inbox.iter().map(|(key, row)| (key, row.verdict, row.reason, row.epoch)).collect();
-        let holds: Vec<_> = self.asset.holds.values().map(|kept| &kept.row).collect();
-        format!("{orders:?}{listings:?}{matches:?}{inbox:?}{holds:?}{:?}", self.asset.balances)
+        format!("{}{inbox:?}", self.effects_key())
     }
 
     fn deliver(&self, casts: &[Cast], rules: Rules, message: &Message) -> Result<Vec<(Self, Reply)>, String> {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use asset_svc::domain::hold::{Hold, State};
 use asset_svc::domain::ledger::{Account, Part};
 use asset_svc::domain::world::World as AssetWorld;
-use brokerage_types::{AssetCode, HoldId, OrderId, Quantity};
+use brokerage_types::{AssetCode, HoldId, OrderId, Quantity, SagaId};
 use order_svc::domain::matching::MatchState;
 use order_svc::domain::{Order, Status};
 use saga_orchestrator::sagas::command::Command;
+use service_kit::executor::rule::Verdict;
 
 use super::Books;
 
@@ -106,8 +107,12 @@ impl Books {
             {
                 Err(format!("P3: {id} is live without a hold"))
             }
-            Status::Canceled | Status::Matched if is_active => {
+            // A create saga that rolls back may reject its order first, and release the hold then.
+            Status::Canceled | Status::Matched if is_active && !self.rolls_back(id) => {
                 Err(format!("P3: {id} has ended, and its hold has not"))
+            }
+            Status::Canceled if is_active && self.is_confirmed(id) => {
+                Err(format!("P6: {id} is canceled, its client was told, and its money is held"))
             }
             Status::Init
             | Status::Pending
@@ -154,6 +159,23 @@ impl Books {
 
     fn hold_of(&self, order: &Order) -> Option<&Hold> {
         self.asset.hold(HoldId::of_order(order.terms.order_id))
+    }
+
+    /// Whether the order's create saga has taken back, or forestalled, its draft.
+    fn rolls_back(&self, id: OrderId) -> bool {
+        let draft = self.verdict(SagaId::from(id.uuid()), 0);
+        matches!(draft, Some(Verdict::Compensated | Verdict::Tombstone))
+    }
+
+    /// Whether a cancel of the order has run to its end.
+    fn is_confirmed(&self, id: OrderId) -> bool {
+        use saga_orchestrator::sagas::command::order;
+        self.inbox.values().any(|row| match &row.command {
+            Command::Order(order::Command::ConfirmCancel(confirm)) => {
+                confirm.order_id == id && row.verdict == Verdict::Done
+            }
+            Command::Order(_) | Command::Asset(_) => false,
+        })
     }
 
     /// By order: settled, and about to be filled.
