@@ -33,7 +33,7 @@ pub struct Depth {
 }
 
 /// What fits into every test run.
-pub const SHORT: Depth = Depth { drivers: 2, states: 300_000 };
+pub const SHORT: Depth = Depth { drivers: 2, states: 200_000 };
 /// For an evening.
 pub const DEEP: Depth = Depth { drivers: 3, states: 6_000_000 };
 

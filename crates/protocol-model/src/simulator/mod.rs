@@ -119,6 +119,7 @@ async fn direct(run: Run) -> Shared {
         }
         if guard.has_faults && elapsed >= SAFETY {
             guard.end_faults();
+            processes.iter_mut().for_each(Process::recovers);
         }
         if !guard.has_faults && guard.all_ended() {
             guard.curtain();

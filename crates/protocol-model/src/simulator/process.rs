@@ -42,6 +42,9 @@ struct Driven {
     control: Arc<Control>,
 }
 
+/// A paused driver looks so often whether it still is.
+const PAUSE_LOOK: Duration = Duration::from_millis(100);
+
 type Pause = Arc<Mutex<Instant>>;
 
 /// A host clock that is off, as host clocks are.
@@ -72,6 +75,12 @@ impl Process {
             paused_until: Arc::new(Mutex::new(now)),
             next_scan: now,
         }
+    }
+
+    /// It is neither down nor paused any more.
+    pub fn recovers(&mut self) {
+        self.down_until = Instant::now();
+        *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = self.down_until;
     }
 
     /// Whatever it does, and whatever befalls it, within a tick.
@@ -265,7 +274,8 @@ impl<F: Future<Output = ()>> Future for Pausable<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let until = read(&self.until);
         if Instant::now() < until {
-            self.sleep.as_mut().reset(until);
+            // The pause may end sooner than it was to: look again in a while.
+            self.sleep.as_mut().reset(until.min(Instant::now() + PAUSE_LOOK));
             if self.sleep.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }

@@ -43,6 +43,10 @@ pub struct Tally {
     pub aborts: u64,
     pub completed: u64,
     pub rolled_back: u64,
+    /// Sagas that two drivers ended for different reasons.
+    pub reworded: u64,
+    /// From the end of the faults until everything had ended, at worst.
+    pub healed_ms: u64,
 }
 
 impl Tally {
@@ -63,6 +67,8 @@ impl Tally {
             aborts: self.aborts + other.aborts,
             completed: self.completed + other.completed,
             rolled_back: self.rolled_back + other.rolled_back,
+            reworded: self.reworded + other.reworded,
+            healed_ms: self.healed_ms.max(other.healed_ms),
         }
     }
 }
@@ -94,6 +100,7 @@ pub struct Stage {
     pub odds: Odds,
     rules: Rules,
     started: Instant,
+    calm_since: Instant,
     author: Author,
     down_until: [Instant; 2],
     /// How far each database's clock is off.
@@ -122,6 +129,7 @@ impl Stage {
             odds,
             rules: run.rules,
             started: now,
+            calm_since: now,
             down_until: [now; 2],
             skews,
             sent: BTreeMap::new(),
@@ -290,6 +298,11 @@ impl Stage {
                 Outcome::RolledBack { .. } => self.tally.rolled_back += 1,
             }
         }
+        if let (Some(Outcome::RolledBack { reason: first, .. }), Outcome::RolledBack { reason, .. }) =
+            (&row.told, &outcome)
+        {
+            self.tally.reworded += u64::from(first != reason);
+        }
         row.told = Some(outcome);
         if contradicts {
             self.breaks(format!("P6: {saga_id} was answered COMPLETED and ROLLED_BACK"));
@@ -327,6 +340,7 @@ impl Stage {
     /// From here on nothing goes wrong any more; what is on its way still arrives.
     pub fn end_faults(&mut self) {
         self.has_faults = false;
+        self.calm_since = Instant::now();
         self.down_until = [Instant::now(); 2];
         for listing in self.books.order.listings.values_mut() {
             listing.definition.state = InstrumentState::Open;
@@ -346,6 +360,7 @@ impl Stage {
 
     /// All has ended: what is at rest is in order, and nothing that was ever sent can change it.
     pub fn curtain(&mut self) {
+        self.tally.healed_ms = u64::try_from(self.calm_since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut checked = self.books.check().and_then(|()| self.books.check_at_rest());
         for saga_id in self.rows.keys() {
             checked = checked.and_then(|()| self.check_outcome(*saga_id));

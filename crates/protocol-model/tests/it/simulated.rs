@@ -10,6 +10,9 @@ const SAGAS: usize = 50;
 /// Seeds are independent, so they share the cores.
 const THREADS: u64 = 2;
 
+/// P7: twice the lease. What is at rest by then has no backlog to speak of.
+const HEALED_MS_MAX: u64 = 10_000;
+
 /// Mutants that change what participants do, so that the simulator can play them.
 const MUTANTS: [Mutant; 6] = [
     Mutant::NoTombstones,
@@ -49,6 +52,7 @@ fn a_hundred_seeds_keep_every_promise_and_end() {
         tally.aborts,
     ];
     assert!(faults.iter().all(|count| *count > 0), "a fault did not happen: {tally:?}");
+    assert!(tally.healed_ms <= HEALED_MS_MAX, "P7: it took {} ms to heal", tally.healed_ms);
     assert!(tally.completed > 0 && tally.rolled_back > 0, "{tally:?}");
 }
 
