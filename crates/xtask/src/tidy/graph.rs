@@ -8,19 +8,12 @@ use super::layers::SERVICES;
 
 /// Crates that start or break the mesh, and who may use them.
 const ON_TOP: &[(&str, &[&str])] = &[
-<<<<<<< HEAD
     ("brokerctl", &["test-mesh", "mesh-bench", "mesh-chaos"]),
     ("test-mesh", &[]),
     ("xtask", &[]),
     ("mesh-bench", &[]),
     ("mesh-chaos", &[]),
-=======
-    ("brokerctl", &["test-mesh", "mesh-bench"]),
-    ("test-mesh", &[]),
-    ("xtask", &[]),
-    ("mesh-bench", &[]),
     ("protocol-model", &[]),
->>>>>>> 93b98ff (Explore the protocol over the services' own functions)
 ];
 /// Crates with nothing but these dependencies.
 const CLOSED: &[(&str, &[&str])] = &[
