@@ -46,11 +46,19 @@ async fn scan(
     leases: Leases,
 ) -> Result<(), service_kit::fault::Fault> {
     store.beat(drivers.me).await?;
-    for orphan in store.adopt(drivers.me, drivers.driven(), leases).await? {
-        let (saga_id, epoch) = (orphan.saga_id, orphan.epoch);
-        meters.adopted.with_label_values(&[kind_label(&orphan.kind)]).inc();
-        tracing::info!(%saga_id, epoch, "saga {saga_id} is driven here from now on");
-        take_up(drivers, store, orphan);
+    loop {
+        let orphans = store.adopt(drivers.me, drivers.driven(), leases).await?;
+        let may_be_more = orphans.len() >= Store::ADOPTIONS_MAX;
+        for orphan in orphans {
+            let (saga_id, epoch) = (orphan.saga_id, orphan.epoch);
+            meters.adopted.with_label_values(&[kind_label(&orphan.kind)]).inc();
+            tracing::info!(%saga_id, epoch, "saga {saga_id} is driven here from now on");
+            take_up(drivers, store, orphan);
+        }
+        // The sagas of a busy process that died do not wait for the next look.
+        if !may_be_more {
+            break;
+        }
     }
     // A driver whose saga has gone to another process may wait for ever for what that process undid.
     let slow = drivers.driven_for(drivers.engine().pace.recovery);

@@ -102,6 +102,9 @@ impl Store {
         self.upkeep.submit(Chore::Release { owner }).await.context("release the owner row").map(drop)
     }
 
+    /// [`Store::adopt`] takes over so many at most; then there may be more.
+    pub const ADOPTIONS_MAX: usize = upkeep::ADOPTIONS_MAX.unsigned_abs() as usize;
+
     /// Takes over the sagas that need a driver, except those driven here.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::Leases;
 use crate::engine::recover::{self, Seen};
 
-/// One scan takes over so many sagas at most; the next comes a second later.
-const ADOPTIONS_MAX: i64 = 200;
+/// One transaction takes over so many sagas at most.
+pub(super) const ADOPTIONS_MAX: i64 = 200;
 
 /// A saga that this process drives from now on.
 #[derive(Clone, Debug)]

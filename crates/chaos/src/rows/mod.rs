@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "V6",
         claim: "random kill -9 of any process under load loses nothing that was acknowledged",
-        counts: &[count("kills", 12, 200), count("clients", 8, 16), count("in-flight sagas", 300, 1_000)],
+        counts: &[count("kills", 12, 200), count("clients", 8, 16), count("in-flight sagas", 1_000, 1_000)],
         run: |stage| v06_random_kill::run(stage).boxed_local(),
     },
     Row {
