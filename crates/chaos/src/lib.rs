@@ -21,13 +21,24 @@
 //! What is not here: the protocol model and the simulator, and faults that a test can inject inside
 //! one process (`crates/test-mesh`).
 
+pub mod bank;
+pub mod contest;
+pub mod effects;
 pub mod findings;
+pub mod fuzz;
 pub mod harness;
+pub mod hot;
 pub mod load;
+pub mod nemesis;
 pub mod options;
+pub mod postgres;
 pub mod proxy;
+pub mod ready;
+pub mod redis;
 pub mod report;
 pub mod rows;
+pub mod spells;
 pub mod stage;
+pub mod volley;
 pub mod wait;
 pub mod world;

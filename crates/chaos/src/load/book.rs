@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use brokerage_proto::common::v1::Side;
+use brokerage_proto::trading::v1::CancelOrderRequest;
 use brokerage_types::Reason;
 
 use super::{Command, Verdict};
@@ -76,22 +77,27 @@ impl Book {
                 self.orders.insert(request.client_order_id.clone(), order);
                 expect(verdict, &[Reason::InsufficientUsable, Reason::GaveUp])
             }
-            Command::Cancel(request) => self.take_cancel(&request.order_id, verdict),
+            Command::Cancel(request) => self.take_cancel(request, verdict),
             Command::Match(request) => {
                 self.take_match([&request.buy_order_id, &request.sell_order_id], verdict)
             }
         }
     }
 
-    fn take_cancel(&mut self, order_id: &str, verdict: Option<&Verdict>) -> Result<(), String> {
-        let Some(order) = self.by_id(order_id) else { return Ok(()) };
+    fn take_cancel(&mut self, request: &CancelOrderRequest, verdict: Option<&Verdict>) -> Result<(), String> {
+        let label = &request.client_order_id;
+        let named = if label.is_empty() { self.by_id(&request.order_id) } else { self.orders.get_mut(label) };
+        let Some(order) = named else { return Ok(()) };
         let was_open = order.is_open();
         match verdict {
             None => order.state = State::Doubtful,
             Some(Verdict::Done { .. }) => {
                 order.state = State::Canceled;
                 if !was_open {
-                    return Err(format!("order {order_id} was canceled with nothing left of it"));
+                    return Err(format!(
+                        "order {} {label} was canceled with nothing left of it",
+                        request.order_id
+                    ));
                 }
             }
             Some(Verdict::Refused(_)) => {}

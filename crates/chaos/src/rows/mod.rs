@@ -6,9 +6,18 @@ pub mod v05_crash_points;
 pub mod v06_random_kill;
 pub mod v06_takeover;
 pub mod v07_network;
+pub mod v08_postgres;
 pub mod v09_pauses;
+pub mod v10_redis;
+pub mod v11_bank;
+pub mod v12_storm;
+pub mod v13_cancel;
+pub mod v14_hot;
+pub mod v15_fuzz;
+pub mod v16_overload;
 pub mod v18_rolling;
 pub mod v19_poison;
+pub mod v20_deadlines;
 
 use anyhow::Result;
 use futures::FutureExt;
@@ -77,10 +86,69 @@ pub const ROWS: &[Row] = &[
         run: |stage| v07_network::run(stage).boxed_local(),
     },
     Row {
+        id: "V8",
+        claim: "Postgres crashes, cuts, locks, refuses writes, dies in COMMIT: nothing acknowledged is lost",
+        counts: &[
+            count("crashes", 3, 60),
+            count("kills in COMMIT", 2, 60),
+            count("terminations", 9, 200),
+            count("held locks", 2, 20),
+            count("read-only phases", 1, 20),
+            count("clients", 8, 16),
+        ],
+        run: |stage| v08_postgres::run(stage).boxed_local(),
+    },
+    Row {
         id: "V9",
         claim: "an orchestrator may pause for 1, 3 or 10 leases and come back, or never: no effect is doubled",
         counts: &[count("pauses", 6, 50), count("owners gone", 1, 5)],
         run: |stage| v09_pauses::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V10",
+        claim: "Redis down, killed, wiped, slow or replaced by something mad changes no error rate by more than 1 %",
+        counts: &[count("clients", 8, 16), count("commands of each client", 25, 500)],
+        run: |stage| v10_redis::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V11",
+        claim: "the bank: with all faults at once every snapshot adds up, and clients read what they wrote",
+        counts: &[count("operations", 800, 20_000), count("clients", 16, 16)],
+        run: |stage| v11_bank::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V12",
+        claim: "the same request many times over two replicas, altered, and after a restart: one effect, one answer",
+        counts: &[count("rounds", 1, 20), count("copies", 50, 50)],
+        run: |stage| v12_storm::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V13",
+        claim: "cancel against match and create: only legal transitions, and each side wins often",
+        counts: &[count("orders", 600, 10_000), count("at once", 8, 16)],
+        run: |stage| v13_cancel::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V14",
+        claim: "no deadlock where everybody meets; one hot account nearly as fast as plain SQL",
+        counts: &[
+            count("opposing commands", 600, 20_000),
+            count("clients", 24, 32),
+            count("seconds on the hot account", 4, 30),
+        ],
+        run: |stage| v14_hot::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V15",
+        claim: "messages and bytes that nobody meant, for every RPC: no panic, no INTERNAL, no effect",
+        counts: &[count("messages for each RPC", 100, 2_000), count("noisy connections", 5, 200)],
+        run: |stage| v15_fuzz::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V16",
+        claim: "at twice the load the excess is refused at once, the rest is served, and calm returns",
+        counts: &[count("seconds of overload", 5, 60)],
+        run: |stage| v16_overload::run(stage).boxed_local(),
     },
     Row {
         id: "V18",
@@ -97,6 +165,12 @@ pub const ROWS: &[Row] = &[
             count("commands per client", 8, 100),
         ],
         run: |stage| v19_poison::run(stage).boxed_local(),
+    },
+    Row {
+        id: "V20",
+        claim: "clients that hang up after 3 ms neither slow an honest one down nor lose what he was told",
+        counts: &[count("seconds for each company", 6, 60)],
+        run: |stage| v20_deadlines::run(stage).boxed_local(),
     },
 ];
 
