@@ -33,9 +33,8 @@ pub fn get_order(principal: &Principal, request: &wire::GetOrderRequest) -> ApiR
 /// Which order, and whose the orchestrator's caller may see.
 pub fn terms_request(request: &wire::GetTermsRequest) -> ApiResult<(OrderKey, Visible)> {
     let mut fields = Fields::new();
-    let visible = fields
-        .message("scope", &request.scope)
-        .map(|scope| if scope.any { None } else { Some(scope.customer_ids.clone()) });
+    let scope = fields.message("scope", &request.scope);
+    let visible = scope.and_then(|scope| visible(&mut fields, scope));
     let key = if request.order_id.is_empty() {
         let label = label(&mut fields, &request.client_order_id);
         let customer = fields.parse::<CustomerId>("customer_id", &request.customer_id);
@@ -45,6 +44,15 @@ pub fn terms_request(request: &wire::GetTermsRequest) -> ApiResult<(OrderKey, Vi
         by_id(&request.order_id, &request.client_order_id)?
     };
     Ok((key, visible.unwrap_or_else(|| Some(Vec::new()))))
+}
+
+/// The customers of a scope; Postgres takes no text that is no customer's id, such as one with a zero byte.
+fn visible(fields: &mut Fields, scope: &wire::Scope) -> Option<Visible> {
+    if scope.any {
+        return Some(None);
+    }
+    let parse = |id: &String| fields.parse::<CustomerId>("scope.customer_ids", id).map(|id| id.to_string());
+    scope.customer_ids.iter().map(parse).collect::<Option<Vec<_>>>().map(Some)
 }
 
 fn by_id(order_id: &str, client_order_id: &str) -> ApiResult<OrderKey> {

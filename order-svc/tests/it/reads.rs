@@ -240,6 +240,8 @@ async fn terms_are_what_a_saga_needs_within_the_callers_scope() {
         let foreign = proto::GetTermsRequest { scope: foreign, ..request.clone() };
         assert_eq!(reason(orchestrator.get_terms(foreign).await), Reason::OrderNotFound);
     }
+    let nobody = proto::GetTermsRequest { scope: scope(&["customer\0a"]), ..request.clone() };
+    assert_eq!(reason(orchestrator.get_terms(nobody).await), Reason::FieldInvalid);
     let scopeless = proto::GetTermsRequest { scope: None, ..request };
     assert_eq!(reason(orchestrator.get_terms(scopeless).await), Reason::FieldRequired);
     let instrument = proto::GetInstrumentTermsRequest { symbol: "XYZ".to_owned() };

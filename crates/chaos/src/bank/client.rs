@@ -28,7 +28,7 @@ pub const ACCOUNTS: usize = 20;
 pub const ASSETS: [&str; 3] = ["TRY", "THYAO", "GARAN"];
 const MONEY: &str = ASSETS[0];
 /// So much of each at first: little enough that some commands are refused.
-const FIRST: [&str; 3] = ["5000", "40", "40"];
+const FIRST: [&str; 3] = ["1500", "12", "12"];
 /// A client keeps no more orders open of one side.
 const OPEN_MAX: usize = 4;
 const PAUSE_MAX: Duration = Duration::from_millis(60);

@@ -91,7 +91,7 @@ pub const ROWS: &[Row] = &[
         counts: &[
             count("crashes", 3, 60),
             count("kills in COMMIT", 2, 60),
-            count("terminations", 9, 200),
+            count("terminations", 6, 200),
             count("held locks", 2, 20),
             count("read-only phases", 1, 20),
             count("clients", 8, 16),
@@ -107,13 +107,13 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "V10",
         claim: "Redis down, killed, wiped, slow or replaced by something mad changes no error rate by more than 1 %",
-        counts: &[count("clients", 8, 16), count("commands of each client", 25, 500)],
+        counts: &[count("clients", 8, 16), count("commands of each client", 12, 500)],
         run: |stage| v10_redis::run(stage).boxed_local(),
     },
     Row {
         id: "V11",
         claim: "the bank: with all faults at once every snapshot adds up, and clients read what they wrote",
-        counts: &[count("operations", 800, 20_000), count("clients", 16, 16)],
+        counts: &[count("operations", 1_600, 20_000), count("clients", 16, 16)],
         run: |stage| v11_bank::run(stage).boxed_local(),
     },
     Row {
@@ -125,7 +125,7 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "V13",
         claim: "cancel against match and create: only legal transitions, and each side wins often",
-        counts: &[count("orders", 600, 10_000), count("at once", 8, 16)],
+        counts: &[count("orders", 480, 10_000), count("at once", 8, 16)],
         run: |stage| v13_cancel::run(stage).boxed_local(),
     },
     Row {

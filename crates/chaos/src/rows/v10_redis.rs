@@ -10,6 +10,7 @@ use crate::findings::Findings;
 use crate::load::{Crowd, CrowdPlan, History};
 use crate::redis::{self, Impostor, Ongoing};
 use crate::stage::Stage;
+use crate::wait::until;
 use crate::world::{Plan, World};
 
 /// The rate of calls without an answer may change by so much.
@@ -123,10 +124,12 @@ async fn phase(
     let crowd = Crowd::start(world, plan).await?;
     let mut met = u64::from(matches!(trouble, Trouble::Down | Trouble::Paused));
     if matches!(trouble, Trouble::KilledAgainAndAgain) {
-        while crowd.answered() + BETWEEN < commands {
+        let mut next = BETWEEN;
+        while next < commands {
             restart(world)?;
             met += 1;
-            crowd.until_more(BETWEEN).await?;
+            until("commands are answered", async || Ok((crowd.answered() >= next).then_some(()))).await?;
+            next = crowd.answered() + BETWEEN;
         }
     }
     let told = crowd.all_done().await?;
