@@ -12,10 +12,11 @@ use brokerage_proto::asset::v1::asset_service_server::{self, AssetServiceServer}
 use brokerage_proto::asset::v1::customer_service_server::{self, CustomerServiceServer};
 use service_kit::executor::Executor;
 use service_kit::run::{BootError, Kit, Routes, Service};
+use service_kit::seal::Sealers;
 use sqlx::migrate::Migrator;
 
 use crate::grpc::{Assets, Customers, Participant, answer};
-use crate::store::AssetBooks;
+use crate::store::{AssetBooks, Journal};
 
 /// The service's own migrations, without the kit's.
 #[must_use]
@@ -36,6 +37,7 @@ impl Service for AssetService {
 
     async fn build(kit: Kit) -> Result<Routes, BootError> {
         let executor = Executor::start(&kit, AssetBooks::new(answer::encode));
+        Sealers::new(&kit)?.start::<Journal>();
         let limits = &kit.settings.limits;
         let assets = Assets { executor: executor.clone(), reads: kit.reads.clone() };
         let customers = Customers { executor: executor.clone(), reads: kit.reads.clone() };

@@ -1,12 +1,14 @@
 //! SQL of the ledger: what a batch locks and reads, the one statement that it writes, and the reads of the API.
 //!
 //! Nothing here decides. Lock order within a transaction, after the inbox: holds by id, balances by (owner, asset),
-//! customers by id. The executor is the only writer.
+//! customers by id. The executor is the only writer; the kit's sealer adds three columns to journal rows afterwards.
 
 mod books;
 mod load;
 pub mod reads;
 mod rows;
 mod save;
+mod seal;
 
 pub use books::AssetBooks;
+pub use seal::Journal;

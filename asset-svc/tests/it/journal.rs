@@ -1,6 +1,6 @@
 //! The tables defend themselves: the journal is balanced and append-only whoever writes to it.
 
-use sqlx::PgPool;
+use sqlx::{Acquire, AssertSqlSafe, PgPool};
 
 use crate::audit::audit;
 use crate::harness::World;
@@ -93,12 +93,26 @@ async fn the_journal_is_append_only() {
 #[tokio::test]
 async fn a_journal_transaction_is_sealed_once_and_whole() {
     let world = alice_with_a_deposit().await;
-    let error = refused(&world.pool, "UPDATE ledger_tx SET book_seq = 1").await;
-    assert!(error.contains("ledger_tx_sealed_whole"), "{error}");
-    let seal = "UPDATE ledger_tx SET book_seq = 1, prev_hash = 'a', hash = 'b'";
-    sqlx::raw_sql(seal).execute(&world.pool).await.unwrap();
-    let error = refused(&world.pool, "UPDATE ledger_tx SET book_seq = 2, prev_hash = 'c', hash = 'd'").await;
-    assert!(error.contains("append-only"), "{error}");
+    // Nobody else sees the new row, so no sealer is faster.
+    let mut tx = world.pool.begin().await.unwrap();
+    let head = "INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at)
+                VALUES ('00000000-0000-7000-8000-000000000001', 'DEPOSIT', 'actor:x', now())";
+    sqlx::raw_sql(head).execute(&mut *tx).await.unwrap();
+    for (columns, refusal) in [
+        ("book_seq = 1000", Some("ledger_tx_sealed_whole")),
+        ("book_seq = 1000, prev_hash = 'a', hash = 'b', kind = 'WITHDRAW'", Some("append-only")),
+        ("book_seq = 1000, prev_hash = 'a', hash = 'b'", None),
+        ("book_seq = 1001, prev_hash = 'c', hash = 'd'", Some("append-only")),
+    ] {
+        let update = format!("UPDATE ledger_tx SET {columns} WHERE caused_by = 'actor:x'");
+        let mut attempt = tx.begin().await.unwrap();
+        let done = sqlx::raw_sql(AssertSqlSafe(update)).execute(&mut *attempt).await;
+        match (done, refusal) {
+            (Ok(_), None) => attempt.commit().await.unwrap(),
+            (Err(error), Some(why)) => assert!(error.to_string().contains(why), "{columns}: {error}"),
+            (done, _) => panic!("{columns}: {done:?}"),
+        }
+    }
 }
 
 #[tokio::test]

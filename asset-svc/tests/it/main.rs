@@ -14,4 +14,5 @@ mod model_pure;
 mod model_served;
 mod races;
 mod reads;
+mod seal;
 mod steps;

@@ -18,6 +18,7 @@ mod ops;
 pub mod page;
 pub mod reflection;
 pub mod run;
+pub mod seal;
 pub mod settings;
 pub mod shutdown;
 pub mod stack;

@@ -6,5 +6,6 @@
 mod counters;
 mod drain;
 mod executor;
+mod seal;
 mod serve;
 mod small;
