@@ -1,10 +1,10 @@
-//! `brokerctl audit verify`.
+//! `brokerctl audit verify` and `brokerctl audit head`.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{SAGA_AGE_MAX, Urls, verify_within};
+use super::{AnchorSource, Demands, SAGA_AGE_MAX, Urls, heads, verify_against};
 use crate::cli::Connection;
 use crate::databases::DatabaseArgs;
 use crate::failure::Failure;
@@ -15,6 +15,8 @@ use crate::output::{Format, say};
 pub enum AuditVerb {
     /// Prove from the raw tables that every lira and share is where the orders say.
     Verify(VerifyArgs),
+    /// Print how far every hash chain is sealed. Keep it where nobody who can change the databases can change it.
+    Head(HeadArgs),
 }
 
 /// See [`AuditVerb::Verify`].
@@ -25,16 +27,28 @@ pub struct VerifyArgs {
     /// A saga has to end within so many seconds.
     #[arg(long, default_value_t = SAGA_AGE_MAX.as_secs())]
     saga_seconds_max: u64,
+    /// A head that was written down earlier: [CHAIN=]SEQ:HASH, or a file of what `audit head -o json` printed over
+    /// time. May be given several times.
+    #[arg(long, value_name = "FILE|SEQ:HASH")]
+    anchor: Vec<AnchorSource>,
+}
+
+/// See [`AuditVerb::Head`].
+#[derive(Debug, Args)]
+pub struct HeadArgs {
+    #[command(flatten)]
+    databases: DatabaseArgs,
 }
 
 impl AuditVerb {
-    /// Checks, prints, and fails if anything is wrong.
+    /// Does it, prints, and fails if anything is wrong.
     ///
     /// # Errors
     /// The first contradiction that was found; or a database that cannot be read.
     pub async fn run(self, connection: &Connection) -> Result<(), Failure> {
         match self {
             AuditVerb::Verify(args) => args.run(connection.output).await,
+            AuditVerb::Head(args) => args.run(connection.output).await,
         }
     }
 }
@@ -42,7 +56,12 @@ impl AuditVerb {
 impl VerifyArgs {
     async fn run(self, format: Format) -> Result<(), Failure> {
         let urls = Urls::from(self.databases.resolve()?);
-        let report = verify_within(&urls, Duration::from_secs(self.saga_seconds_max)).await?;
+        let mut anchors = Vec::new();
+        for source in &self.anchor {
+            anchors.extend(source.read()?);
+        }
+        let demands = Demands { saga_age_max: Duration::from_secs(self.saga_seconds_max), anchors };
+        let report = verify_against(&urls, &demands).await?;
         match format {
             Format::Table => say(report.to_table()),
             Format::Json => say(report.to_json()),
@@ -51,6 +70,17 @@ impl VerifyArgs {
             None => Ok(()),
             Some((id, what)) => Err(Failure::check(format!("{id} does not hold: {what}"))),
         }
+    }
+}
+
+impl HeadArgs {
+    async fn run(self, format: Format) -> Result<(), Failure> {
+        let heads = heads::heads(&Urls::from(self.databases.resolve()?)).await?;
+        match format {
+            Format::Table => say(heads::to_table(&heads)),
+            Format::Json => say(heads::to_json(&heads)),
+        }
+        Ok(())
     }
 }
 

@@ -96,7 +96,8 @@ impl Cut {
     }
 }
 
-async fn snapshot(url: &str) -> Result<(PgConnection, DateTime<Utc>)> {
+/// A read-only transaction that sees one instant, and when that is.
+pub async fn snapshot(url: &str) -> Result<(PgConnection, DateTime<Utc>)> {
     let options: PgConnectOptions = url.parse().context("read the URL")?;
     let mut connection = options
         .application_name("audit")

@@ -26,6 +26,8 @@ pub enum Claim {
     A8,
     /// Fees charged are fees posted.
     A9,
+    /// Nothing was taken out of the journal, put into it or changed afterwards.
+    A10,
     /// Rows are what their history says.
     A11,
     /// Sagas end.
@@ -36,7 +38,7 @@ pub enum Claim {
 
 impl Claim {
     /// Every claim.
-    pub const ALL: [Claim; 12] = [
+    pub const ALL: [Claim; 13] = [
         Claim::A1,
         Claim::A2,
         Claim::A3,
@@ -46,6 +48,7 @@ impl Claim {
         Claim::A7,
         Claim::A8,
         Claim::A9,
+        Claim::A10,
         Claim::A11,
         Claim::A12,
         Claim::P5,
@@ -64,6 +67,7 @@ impl Claim {
             Claim::A7 => "A7",
             Claim::A8 => "A8",
             Claim::A9 => "A9",
+            Claim::A10 => "A10",
             Claim::A11 => "A11",
             Claim::A12 => "A12",
             Claim::P5 => "P5",
@@ -87,6 +91,9 @@ impl Claim {
             }
             Claim::A8 => "every fill was settled exactly once, and fills add up on orders and holds",
             Claim::A9 => "commission charged on holds is what the rates say and what was posted",
+            Claim::A10 => {
+                "accounts number their postings without gaps, and hash chains are whole and as anchored"
+            }
             Claim::A11 => {
                 "orders are the fold of their events, balances the fold of their postings, without gaps"
             }

@@ -1,4 +1,4 @@
-//! A11: rows are what their history says, and no history has a gap.
+//! A11: rows are what their history says, and no history has a gap. A10, its first half: nor have accounts.
 
 use std::collections::HashMap;
 
@@ -54,8 +54,13 @@ const COUNTERS: &str = "
 /// The running sum of an account is every one of its balances, and its counters count.
 const FOLDED: &str = "
     SELECT owner, asset, kind, tx_id, account_seq,
-           format('balance after it %s, its account sums to %s; number %s, place %s; statement number %s, place %s',
-                  trim_scale(balance_after), trim_scale(running), account_seq, place, statement_seq, statement_place)
+           CASE WHEN balance_after <> running THEN
+               format('balance after it %s, its account sums to %s', trim_scale(balance_after), trim_scale(running))
+           END,
+           CASE WHEN account_seq <> place OR statement_seq <> statement_place THEN
+               format('number %s, place %s; statement number %s, place %s',
+                      account_seq, place, statement_seq, statement_place)
+           END
     FROM (SELECT owner, asset, kind, tx_id, account_seq, balance_after, statement_seq,
                  sum(amount) OVER account AS running, row_number() OVER account AS place,
                  row_number() OVER (PARTITION BY owner, asset ORDER BY statement_seq) AS statement_place
@@ -166,11 +171,17 @@ pub async fn postings(asset: &mut PgConnection, findings: &mut Findings) -> Resu
         .await
         .context("A11")?;
     findings.examined(Claim::A11, count.unsigned_abs());
-    type Folded = (String, String, i16, Uuid, i64, String);
+    findings.examined(Claim::A10, count.unsigned_abs());
+    type Folded = (String, String, i16, Uuid, i64, Option<String>, Option<String>);
     let wrong: Vec<Folded> = sqlx::query_as(FOLDED).fetch_all(&mut *asset).await.context("A11")?;
-    for (owner, asset, kind, tx, number, what) in wrong {
+    for (owner, asset, kind, tx, number, balance, order) in wrong {
         let part = if kind == 1 { "available" } else { "held" };
-        findings.broken(Claim::A11, format!("{part} {asset} of {owner}, posting {number} (of {tx}): {what}"));
+        for (claim, what) in [(Claim::A11, balance), (Claim::A10, order)] {
+            if let Some(what) = what {
+                findings
+                    .broken(claim, format!("{part} {asset} of {owner}, posting {number} (of {tx}): {what}"));
+            }
+        }
     }
     let miscounted: Vec<(String, String)> = sqlx::query_as(COUNTED).fetch_all(asset).await.context("A11")?;
     for (owner, asset) in miscounted {

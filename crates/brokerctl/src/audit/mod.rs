@@ -2,15 +2,19 @@
 //!
 //! Reading order: [`findings`] (what is claimed), `cut` (what is looked at, and how three databases are seen as one),
 //! then a file for each group of claims. The auditor trusts no service: it reads tables, not APIs, and computes fees,
-//! obligations and sums again. The one thing it borrows is order-svc's fold of events, which A11 is about.
+//! obligations and sums again. What it borrows is order-svc's fold of events, which A11 is about, and the canonical
+//! bytes of sealed rows, which are documented where they are made.
 //! It changes nothing; every transaction is read-only.
 //!
 //! Large tables are aggregated in SQL, or walked by key in pages; none is ever held in memory.
 
+mod anchor;
+mod chain;
 pub mod command;
 mod cut;
 mod fees;
 pub mod findings;
+mod heads;
 mod history;
 mod holds;
 mod ledger;
@@ -24,12 +28,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use asset_svc::store::Journal;
+use service_kit::seal::Chain;
+use service_kit::seal::rows::Head;
+
+pub use self::anchor::{Anchor, AnchorSource};
 use self::cut::Cut;
-use self::findings::Findings;
+use self::findings::{Claim, Findings};
+pub use self::heads::{ChainHead, heads};
 pub use self::report::{Check, Difference, Report};
 
 /// A saga older than this has to have ended (A12).
 pub const SAGA_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Every chain that is walked (A10).
+const CHAINS: [&str; 1] = [Journal::TABLE.chain];
 
 /// How many rows are compared at a time.
 const PAGE: i64 = 2_000;
@@ -45,33 +58,57 @@ pub struct Urls {
     pub orchestrator: String,
 }
 
-/// Checks everything, with [`SAGA_AGE_MAX`]. A broken book is a report that is not clean, not an error.
+/// What else the books have to satisfy.
+#[derive(Clone, Debug)]
+pub struct Demands {
+    /// How old a saga may become (A12).
+    pub saga_age_max: Duration,
+    /// Heads that were written down earlier (A10).
+    pub anchors: Vec<Anchor>,
+}
+
+impl Default for Demands {
+    fn default() -> Self {
+        Self { saga_age_max: SAGA_AGE_MAX, anchors: Vec::new() }
+    }
+}
+
+/// Checks everything, with [`SAGA_AGE_MAX`] and no anchors. A broken book is a report that is not clean, not an error.
 ///
 /// # Errors
 /// A database cannot be reached or read.
 pub async fn verify(urls: &Urls) -> Result<Report> {
-    verify_within(urls, SAGA_AGE_MAX).await
+    verify_against(urls, &Demands::default()).await
 }
 
-/// The same; sagas may be as old as `saga_age_max`.
+/// The same, with demands of the caller's own.
 ///
 /// # Errors
 /// A database cannot be reached or read.
-pub async fn verify_within(urls: &Urls, saga_age_max: Duration) -> Result<Report> {
+pub async fn verify_against(urls: &Urls, demands: &Demands) -> Result<Report> {
     let started = Instant::now();
     let mut cut = Cut::take(urls).await?;
-    let mut findings = alone(&mut cut, saga_age_max).await?;
+    let (mut findings, heads) = alone(&mut cut, demands).await?;
     let unapplied = settlement::compare(&mut cut, &mut findings).await?;
     holds::compare(&mut cut, &unapplied, &mut findings).await?;
     sagas::compare(&mut cut, &mut findings).await?;
+    unknown_chains(&demands.anchors, &mut findings);
     let assets = ledger::assets(&mut cut.asset).await?;
     let at = cut.at;
     cut.close().await;
-    Ok(Report::new(&findings, &assets, at, started.elapsed()))
+    let heads = heads.into_iter().map(ChainHead::from).collect();
+    Ok(Report::new(&findings, &assets, at, started.elapsed()).with_heads(heads))
+}
+
+/// An anchor that nobody compared proves nothing, and must not look as if it did.
+fn unknown_chains(anchors: &[Anchor], findings: &mut Findings) {
+    for anchor in anchors.iter().filter(|anchor| !CHAINS.contains(&anchor.chain.as_str())) {
+        findings.broken(Claim::A10, format!("there is no chain as in the anchor {anchor}"));
+    }
 }
 
 /// What each database shows by itself; all three at the same time.
-async fn alone(cut: &mut Cut, saga_age_max: Duration) -> Result<Findings> {
+async fn alone(cut: &mut Cut, demands: &Demands) -> Result<(Findings, Vec<Head>)> {
     let orders = async {
         let mut findings = Findings::default();
         trades::orders(&mut cut.order, &mut findings).await?;
@@ -87,15 +124,16 @@ async fn alone(cut: &mut Cut, saga_age_max: Duration) -> Result<Findings> {
         fees::check(&mut cut.asset, &mut findings).await?;
         history::postings(&mut cut.asset, &mut findings).await?;
         history::events(&mut cut.asset, &mut findings).await?;
-        anyhow::Ok(findings)
+        let ledger = chain::check::<Journal>(&mut cut.asset, &demands.anchors, &mut findings).await?;
+        anyhow::Ok((findings, ledger))
     };
     let ages = async {
         let mut findings = Findings::default();
-        sagas::ages(&mut cut.sagas_after, saga_age_max, &mut findings).await?;
+        sagas::ages(&mut cut.sagas_after, demands.saga_age_max, &mut findings).await?;
         anyhow::Ok(findings)
     };
-    let (mut findings, of_assets, of_ages) = tokio::try_join!(orders, assets, ages)?;
+    let (mut findings, (of_assets, ledger), of_ages) = tokio::try_join!(orders, assets, ages)?;
     findings.absorb(of_assets);
     findings.absorb(of_ages);
-    Ok(findings)
+    Ok((findings, ledger.into_iter().collect()))
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::findings::{Break, Claim, Findings, Money};
+use super::heads::{self, ChainHead};
 use crate::output::table;
 
 /// How many contradictions of one claim are told one by one.
@@ -56,6 +57,8 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// For every asset and age. All are 0 in a clean book.
     pub unexplained: Vec<Difference>,
+    /// The ends of the chains, to be kept elsewhere (A10).
+    pub heads: Vec<ChainHead>,
     /// The instant the books were looked at, by asset-svc's database.
     pub at: DateTime<Utc>,
     /// How long it took.
@@ -73,7 +76,11 @@ impl Report {
                 breaks: told(findings.breaks().iter().filter(|found| found.claim == claim)),
             })
             .collect();
-        Self { checks, unexplained: differences(findings, assets, at), at, elapsed }
+        Self { checks, unexplained: differences(findings, assets, at), heads: Vec::new(), at, elapsed }
+    }
+
+    pub(super) fn with_heads(self, heads: Vec<ChainHead>) -> Self {
+        Self { heads, ..self }
     }
 
     /// Whether every claim holds and nothing is unexplained.
@@ -110,6 +117,7 @@ impl Report {
         let verdict = if self.is_clean() { "clean" } else { "BROKEN" };
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{sums}");
+        let _ = writeln!(out, "\nSealed up to\n{}", heads::to_table(&self.heads));
         for check in &self.checks {
             for what in &check.breaks {
                 let _ = write!(out, "\n{}: {what}", check.id);
@@ -128,6 +136,7 @@ impl Report {
             "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             "checks": self.checks,
             "unexplained": self.unexplained,
+            "heads": self.heads,
         })
     }
 }

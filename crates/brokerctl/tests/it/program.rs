@@ -76,3 +76,41 @@ async fn exit_codes_tell_refused_usage_and_unavailable_apart() {
     }
     mesh.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_head_that_was_exported_is_an_anchor_later() {
+    let mesh = mesh().await;
+    let server = mesh.public_uri();
+    let urls = mesh.database_urls();
+    let audit = async |args: &[&str]| {
+        let databases = [
+            ("--order-database-url", &urls.order),
+            ("--asset-database-url", &urls.asset),
+            ("--orchestrator-database-url", &urls.orchestrator),
+        ];
+        let databases = databases.iter().flat_map(|(option, url)| [*option, url.as_str()]);
+        brokerctl(&server, &["audit"].iter().chain(args).copied().chain(databases).collect::<Vec<_>>()).await
+    };
+    let table = String::from_utf8(audit(&["head"]).await.stdout).unwrap();
+    assert!(table.contains("ledger"), "{table}");
+    let file = std::env::temp_dir().join(format!("heads-{}.jsonl", uuid::Uuid::now_v7()));
+    let path = file.to_str().unwrap();
+    let exported =
+        [audit(&["head", "-o", "json"]).await.stdout, audit(&["head", "-o", "json"]).await.stdout].concat();
+    std::fs::write(&file, exported).unwrap();
+    let report = json(&audit(&["verify", "-o", "json", "--anchor", path]).await);
+    assert_eq!(report["clean"], true);
+
+    let forged = format!("0:{}", "ab".repeat(32));
+    for (anchor, code, said) in [
+        (forged.as_str(), 1, "A10 does not hold: the chain ledger: number 0 is not the one of the anchor"),
+        ("/nowhere/heads.jsonl", 2, "is no file of anchors"),
+    ] {
+        let output = audit(&["verify", "--anchor", path, "--anchor", anchor]).await;
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{anchor}: {text}");
+        assert!(text.contains(said), "{anchor}: {text}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    mesh.stop().await.unwrap();
+}

@@ -4,4 +4,5 @@ mod corruptions;
 mod live;
 mod money;
 mod orders;
+mod tampering;
 mod world;

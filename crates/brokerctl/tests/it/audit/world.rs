@@ -18,11 +18,13 @@
 //!
 //! Commission is 0.15 %, in whole kuruş.
 
+use asset_svc::store::Journal;
 use brokerage_types::{Reason, Side};
-use brokerctl::audit::{Report, Urls, verify};
+use brokerctl::audit::{Anchor, Demands, Report, Urls, heads, verify_against};
 use dev_cluster::{TestDatabase, test_database};
 use order_svc::domain::{Change, Status};
 use service_kit::database::migrator;
+use service_kit::seal::seal_waiting;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
@@ -73,16 +75,44 @@ impl World {
         world.write_orders(in_flight).await;
         world.write_money(in_flight).await;
         world.write_sagas(in_flight).await;
+        world.seal().await;
         world
     }
 
     pub async fn audit(&self) -> Report {
-        let urls = Urls {
+        self.audit_against(Vec::new()).await
+    }
+
+    pub async fn audit_against(&self, anchors: Vec<Anchor>) -> Report {
+        let demands = Demands { anchors, ..Demands::default() };
+        verify_against(&self.urls(), &demands).await.unwrap()
+    }
+
+    /// The end of the ledger, as an operator would write it down.
+    pub async fn anchor(&self) -> Anchor {
+        let head = heads(&self.urls()).await.unwrap().remove(0);
+        Anchor { chain: head.chain, book_seq: head.book_seq, hash: head.hash.parse().unwrap() }
+    }
+
+    fn urls(&self) -> Urls {
+        Urls {
             order: self.order.url.clone(),
             asset: self.asset.url.clone(),
             orchestrator: self.sagas.url.clone(),
-        };
-        verify(&urls).await.unwrap()
+        }
+    }
+
+    /// What a sealer does.
+    pub async fn seal(&self) {
+        seal_waiting::<Journal>(&mut self.connect(Db::Asset).await).await.unwrap();
+    }
+
+    /// Seals everything anew, as somebody would who wants to hide what he changed.
+    pub async fn forge_seals(&self) {
+        let forget = "UPDATE ledger_tx SET book_seq = NULL, prev_hash = NULL, hash = NULL;
+                      UPDATE seal_heads SET book_seq = 0, hash = decode(repeat('00', 32), 'hex')";
+        self.damage(Db::Asset, forget).await;
+        self.seal().await;
     }
 
     /// Runs statements past every trigger.
