@@ -10,14 +10,20 @@ use brokerage_proto::common::v1::Side;
 use brokerage_proto::trading::v1::{CancelOrderRequest, CreateOrderRequest};
 use brokerage_types::Reason;
 use brokerctl::api::Api;
+use brokerctl::dev::MeshService;
+use sqlx::Connection;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::load::{Command, Entry, Verdict, ask, one_share};
+use crate::wait::until_within;
+use crate::world::World;
 
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
+/// A balance is held for no longer than this.
+const HELD_MAX: Duration = Duration::from_millis(400);
 /// The lead changes by so much when somebody loses.
 const STEP_US: i64 = 300;
 /// Waits differ by so much from the lead.
@@ -108,6 +114,33 @@ pub async fn create_against_cancel(api: &Api, customer: &str, waits: [Duration; 
     let right = canceled_it && (first_won || refused(&created, Reason::CancelAsked));
     let wrong = (!right && !gave_up).then(|| format!("{created:?} and {canceled:?}"));
     Ok(Ended { first_won, undecided: gave_up, entries: vec![created, canceled], wrong })
+}
+
+/// The same, forced: the order's hold waits for its customer's balance until the cancel has left its mark on the order.
+///
+/// # Errors
+/// The mesh or a database could not be asked.
+pub async fn forced_cancel_of_create(world: &World, api: &Api, customer: &str) -> Result<Ended> {
+    let mut assets = world.connect(MeshService::Asset).await?;
+    let mut orders = world.connect(MeshService::Order).await?;
+    let mut held = assets.begin().await?;
+    sqlx::query("SELECT 1 FROM balances WHERE owner = $1 FOR UPDATE")
+        .bind(customer)
+        .fetch_all(&mut *held)
+        .await
+        .context("hold a balance")?;
+    let released = async {
+        // Shorter than anybody waits for a lock: whether it came in time or not, everybody goes on.
+        let marked = until_within(HELD_MAX, "the cancel leaves its mark", async || {
+            let query = "SELECT count(*) FROM orders WHERE customer_id = $1 AND status = 'INIT' AND cancel_saga IS NOT NULL";
+            let marks: i64 = sqlx::query_scalar(query).bind(customer).fetch_one(&mut orders).await?;
+            Ok((marks > 0).then_some(()))
+        });
+        drop(marked.await);
+        held.rollback().await.context("let the balance go")
+    };
+    let (ended, ()) = tokio::try_join!(create_against_cancel(api, customer, [Duration::ZERO; 2]), released)?;
+    Ok(ended)
 }
 
 async fn cancel_once_it_is_there(wait: Duration, api: &Api, of: &CreateOrderRequest) -> Result<Entry> {

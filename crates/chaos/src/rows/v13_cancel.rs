@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::contest::{Ended, Lead, create_against_cancel, match_against_cancel};
+use crate::contest::{Ended, Lead, create_against_cancel, forced_cancel_of_create, match_against_cancel};
 use crate::findings::Findings;
 use crate::load::History;
 use crate::stage::Stage;
@@ -13,6 +13,8 @@ use crate::world::{Plan, World};
 
 /// Each side wins at least so many of a hundred.
 const WINNER_PERCENT_MIN: usize = 5;
+/// An order is INIT for a moment only; for one in so many it is made to last until the cancel has come.
+const FORCED_ONE_IN: usize = 5;
 const CUSTOMERS: usize = 4;
 const MONEY: (&str, &str) = ("TRY", "100000000");
 const SHARES: (&str, &str) = ("THYAO", "1000000");
@@ -72,6 +74,9 @@ async fn contest(
             let ended = match kind {
                 Kind::MatchAll | Kind::MatchPart => {
                     match_against_cancel(&api, [&buyer, &seller], quantity, waits, rng.bool()).await?
+                }
+                Kind::Create if at % FORCED_ONE_IN == 0 => {
+                    forced_cancel_of_create(world, &api, &buyer).await?
                 }
                 Kind::Create => create_against_cancel(&api, &buyer, waits).await?,
             };
