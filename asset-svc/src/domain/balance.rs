@@ -1,6 +1,7 @@
 //! What a customer has of one asset: his two guarded accounts, with their counters.
 
 use brokerage_types::{Amount, AssetCode, Overflow};
+use service_kit::defect;
 
 use super::ledger::Part;
 
@@ -100,7 +101,10 @@ impl Balance {
             Part::Available => (&mut self.available, &mut self.available_seq),
             Part::Held => (&mut self.held, &mut self.held_seq),
         };
-        let after = balance.checked_add(amount)?;
+        let mut after = balance.checked_add(amount)?;
+        if defect::is_seeded("negative_balance_clamped") {
+            after = after.max(Amount::ZERO);
+        }
         if after.is_negative() {
             return Err(Refused::Short(after.neg()));
         }

@@ -5,6 +5,7 @@
 
 use brokerage_types::{Amount, FeeRate, MoneyError};
 use serde::Serialize;
+use service_kit::defect;
 
 /// A rate with the scale of its fees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,6 +25,9 @@ impl Commission {
     /// # Errors
     /// Out of range.
     pub fn due(self, cumulative: Amount) -> Result<Amount, MoneyError> {
+        if defect::is_seeded("fee_rounded_up") {
+            return self.reserve(cumulative);
+        }
         self.rate.fee(cumulative, self.scale)
     }
 

@@ -6,6 +6,7 @@
 //! fee) is released by the same fill, so a filled hold is exactly empty. Nothing here moves money; `settle` does.
 
 use brokerage_types::{Amount, AssetCode, CustomerId, HoldId, MoneyError, Price, Quantity, Side, notional};
+use service_kit::defect;
 
 use super::fees::Commission;
 use super::rejection::Rejection;
@@ -182,7 +183,10 @@ impl Hold {
             fee: self.cum_fee.checked_add(fee)?,
         };
         let kept = self.terms.obligation(&filled)?;
-        let released = self.remaining()?.checked_sub(taken)?.checked_sub(kept)?;
+        let mut released = self.remaining()?.checked_sub(taken)?.checked_sub(kept)?;
+        if defect::is_seeded("price_improvement_kept") {
+            released = Amount::ZERO;
+        }
         if released.is_negative() || fee.is_negative() {
             return Err(Rejection::Broken("a fill within its limit needs more than is held"));
         }
@@ -207,8 +211,8 @@ impl Hold {
     /// Never for a hold whose row satisfies its constraints.
     pub fn close(&self) -> Result<Option<(Self, Amount)>, MoneyError> {
         match self.state {
-            State::Closed => Ok(None),
-            State::Active => {
+            State::Closed if !defect::is_seeded("closed_hold_released_again") => Ok(None),
+            State::Closed | State::Active => {
                 let residual = self.remaining()?;
                 let released = self.released.checked_add(residual)?;
                 let closed =
@@ -224,7 +228,7 @@ impl Hold {
             State::Active => {}
         }
         let leaves = self.leaves()?;
-        if quantity > leaves {
+        if quantity > leaves && !defect::is_seeded("hold_overdrawn") {
             return Err(Rejection::HoldInsufficient { hold: self.id, leaves, quantity });
         }
         let limit = self.terms.limit;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::crash;
 use crate::database;
+use crate::defect;
 use crate::fault::Fault;
 use crate::run::Kit;
 use crate::settings::DatabaseSettings;
@@ -189,7 +190,11 @@ impl<W: Work> Runner<W> {
                 }
                 crash::point(self.name, "answered", None);
             }
-            Err(error) if count > 1 && error.remedy() != Remedy::Reconnect => {
+            Err(error)
+                if count > 1
+                    && error.remedy() != Remedy::Reconnect
+                    && !defect::is_seeded("poison_fails_its_batch") =>
+            {
                 tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying one by one");
                 for (item, reply) in items.into_iter().zip(replies) {
                     let answer = self.with_remedies(std::slice::from_ref(&item)).await;
@@ -244,7 +249,10 @@ impl<W: Work> Runner<W> {
         match done {
             Ok(answers) if answers.len() == items.len() => {
                 crash::point(self.name, "worked", None);
-                sqlx::raw_sql("COMMIT").execute(&mut connection).await?;
+                let committed = sqlx::raw_sql("COMMIT").execute(&mut connection).await;
+                if !defect::is_seeded("failed_commit_answered") {
+                    committed?;
+                }
                 crash::point(self.name, "committed", None);
                 self.connection = Some(connection);
                 Ok(answers)
@@ -252,7 +260,8 @@ impl<W: Work> Runner<W> {
             Ok(_) => Err(LaneError::Fault("a batch answered another number of items".to_owned())),
             Err(error) => {
                 if error.remedy() != Remedy::Reconnect
-                    && sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok()
+                    && (defect::is_seeded("transaction_left_open")
+                        || sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok())
                 {
                     self.connection = Some(connection);
                 }

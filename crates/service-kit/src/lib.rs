@@ -9,6 +9,7 @@ pub mod channel;
 pub mod clock;
 pub mod crash;
 pub mod database;
+pub mod defect;
 pub mod executor;
 pub mod fault;
 pub mod health;

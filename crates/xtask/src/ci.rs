@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{db, process, test, tidy};
+use crate::{db, mutants, process, test, tidy};
 
 /// A name, and what it runs.
 type Stage = (&'static str, fn() -> Result<()>);
@@ -21,6 +21,7 @@ pub fn run(bench_smoke: bool) -> Result<()> {
         ("clippy", clippy),
         ("documentation", documentation),
         ("test", || test::run(&[])),
+        ("mutants", || mutants::run(&[])),
         ("chaos", || process::chaos(&[])),
     ];
     if bench_smoke {

@@ -5,6 +5,7 @@
 mod ci;
 mod cluster;
 mod db;
+mod mutants;
 mod process;
 mod test;
 mod tidy;
@@ -47,6 +48,11 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Seeds known defects one by one and checks that the test named for each fails. See `docs/reliability.md`.
+    Mutants {
+        /// Only defects whose name contains one of these words.
+        only: Vec<String>,
+    },
     /// Measures the mesh against two pgbench controls; fails when a bar is missed. See `--help` after `--`.
     Bench {
         /// Passed on to the benchmark, such as `--short` or `--clients 1,64`.
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Db(Db::Prepare) => db::prepare(),
         Chore::Db(Db::Check) => db::check(),
         Chore::Chaos { args } => process::chaos(&args),
+        Chore::Mutants { only } => mutants::run(&only),
         Chore::Bench { args } => process::bench(&args),
     };
     match done {

@@ -2,6 +2,7 @@
 
 use brokerage_types::{Actor, Reason, SagaId};
 use chrono::{DateTime, Utc};
+use service_kit::defect;
 
 use super::{Cancel, Change, Changed, Order, Rejection, Status, record};
 
@@ -84,6 +85,7 @@ pub fn drain(status: Status, cancel: Option<Cancel>, inflight_is_zero: bool, sag
     match status {
         Status::Matched | Status::Rejected => Drain::TooLate,
         Status::Canceled => Drain::Drained,
+        Status::CancelRequested if defect::is_seeded("fill_in_flight_not_awaited") => Drain::Drained,
         Status::CancelRequested if inflight_is_zero && cancel.is_some_and(|c| c.saga == saga) => {
             Drain::Drained
         }

@@ -4,6 +4,7 @@
 
 use brokerage_types::{Instrument, OrderId, Reason, SagaId};
 use chrono::{DateTime, Utc};
+use service_kit::defect;
 use service_kit::executor::{At, Done};
 
 use super::books::Receipt;
@@ -16,6 +17,7 @@ use crate::domain::{Changed, Order, Rejection, Terms, cancel, create, instrument
 /// Whether another order of the customer has this label.
 pub fn label_is_taken(world: &World, terms: &Terms) -> bool {
     world.labels.contains(&(terms.customer.clone(), terms.client_order_id.clone()))
+        && !defect::is_seeded("label_taken_twice")
 }
 
 /// T1, if id and label are free.

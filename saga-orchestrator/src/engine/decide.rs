@@ -4,6 +4,7 @@
 //! unnecessary, because nobody can get past it. Not here: time, patience, counting of failures (`drive`).
 
 use brokerage_types::Reason;
+use service_kit::defect;
 
 use super::definition::{Role, Shape, StepNo};
 use super::log::{Backward, Forward, Log};
@@ -84,7 +85,8 @@ pub fn next(shape: &Shape, log: &Log) -> Next {
         return waiting.map_or(Next::Completed, |step| Next::Call(vec![step]));
     }
     if let Some((reason, step)) = abandoned(shape, log) {
-        return roll_back(shape, log).unwrap_or(Next::RolledBack(reason, step));
+        let to_undo = roll_back(shape, log).filter(|_| !defect::is_seeded("ended_before_undone"));
+        return to_undo.unwrap_or(Next::RolledBack(reason, step));
     }
     // Rule 2: whoever wants to give up asks the pivot first.
     if log.giving_up().is_some() {
@@ -117,7 +119,8 @@ fn abandoned(shape: &Shape, log: &Log) -> Option<(Reason, Option<StepNo>)> {
     if let Some((step, reason)) = log.refusal(shape) {
         return Some((reason, Some(step)));
     }
-    let pivot_forestalled = log.step(shape.pivot).backward == Backward::Undone;
+    let pivot_forestalled = log.step(shape.pivot).backward == Backward::Undone
+        || (log.giving_up().is_some() && defect::is_seeded("pivot_not_asked_first"));
     pivot_forestalled.then(|| (log.giving_up().unwrap_or(Reason::GaveUp), None))
 }
 
@@ -137,6 +140,7 @@ fn may_hold_an_effect(shape: &Shape, log: &Log, step: StepNo) -> bool {
         Some(Role::Check | Role::Pivot | Role::Retriable) | None => false,
     };
     let may_have_run = match known.forward {
+        Forward::Unknown if defect::is_seeded("unheard_sibling_forgotten") => false,
         Forward::Unknown | Forward::Done => true,
         Forward::Rejected(_) | Forward::Tombstone(_) => false,
     };

@@ -5,7 +5,7 @@
 
 use brokerage_proto::common::v1::{StepReply, Verdict};
 use brokerage_types::Reason;
-use service_kit::fault;
+use service_kit::{defect, fault};
 use tonic::{Code, Status};
 
 use super::wire;
@@ -48,6 +48,9 @@ pub(super) fn status(status: &Status) -> Reply {
     match status.code() {
         Code::OutOfRange | Code::InvalidArgument | Code::Unimplemented | Code::FailedPrecondition => {
             Reply::Poison(detail)
+        }
+        Code::Unavailable if defect::is_seeded("unavailable_means_rejected") => {
+            Reply::Rejected(Reason::GaveUp)
         }
         Code::ResourceExhausted => unknown(TroubleKind::Busy),
         Code::Unauthenticated | Code::PermissionDenied => unknown(TroubleKind::Forbidden),

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use brokerage_types::SagaId;
+use service_kit::defect;
 use service_kit::lane::{LaneError, Work};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -90,7 +91,8 @@ impl Work for Intents {
                 if *saga_id == item.saga_id {
                     Accepted::New
                 } else {
-                    let same_payload = *hash == item.request_hash;
+                    let same_payload =
+                        *hash == item.request_hash || defect::is_seeded("reused_request_id_answered");
                     Accepted::Known(Known { saga_id: *saga_id, same_payload, replayed: true })
                 }
             } else {

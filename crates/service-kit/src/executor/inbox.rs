@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::books::Command;
 use super::outbox;
 use super::rule::Verdict;
+use crate::defect;
 use crate::lane::LaneError;
 
 /// The idempotency key of a step.
@@ -256,5 +257,6 @@ impl Inbox {
 }
 
 fn same_count(written: u64, wanted: usize) -> Result<(), LaneError> {
-    if usize::try_from(written) == Ok(wanted) { Ok(()) } else { Err(LaneError::Conflict) }
+    let is_ours = usize::try_from(written) == Ok(wanted) || defect::is_seeded("lost_race_kept");
+    if is_ours { Ok(()) } else { Err(LaneError::Conflict) }
 }

@@ -3,6 +3,8 @@
 //! Pure, so that the executor runs exactly what the protocol's model explores. One row per (saga, step), never per
 //! direction: doing and undoing are operations on the same row. Not here: rows, SQL, and what a step means.
 
+use crate::defect;
+
 /// What is known of a step, for ever (but that DONE may become COMPENSATED).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
@@ -104,10 +106,10 @@ impl Due {
 #[must_use]
 pub fn due(stored: Option<Stored>, asked: &Asked, highest_epoch: i64) -> Due {
     let Some(stored) = stored else {
-        if asked.is_void {
+        if asked.is_void && !defect::is_seeded("late_attempt_decided") {
             return Due::Answer(Standing::Expired);
         }
-        if asked.epoch < highest_epoch {
+        if asked.epoch < highest_epoch && !defect::is_seeded("stale_epoch_decided") {
             return Due::Answer(Standing::StaleEpoch(highest_epoch));
         }
         return match asked.operation {
@@ -121,7 +123,9 @@ pub fn due(stored: Option<Stored>, asked: &Asked, highest_epoch: i64) -> Due {
         (_, Verdict::Done | Verdict::Rejected) if !stored.same_command => Due::Answer(Standing::Mismatch),
         (Operation::Do, Verdict::Done) => Due::Answer(Standing::Done),
         (Operation::Do, Verdict::Rejected) => Due::Answer(Standing::Rejected),
-        (Operation::Compensate, Verdict::Done) if asked.is_pivot => Due::Answer(Standing::Refused),
+        (Operation::Compensate, Verdict::Done) if asked.is_pivot && !defect::is_seeded("pivot_undone") => {
+            Due::Answer(Standing::Refused)
+        }
         (Operation::Compensate, Verdict::Done) => Due::Undo,
         (Operation::Compensate, Verdict::Rejected | Verdict::Compensated | Verdict::Tombstone) => {
             Due::Answer(Standing::Done)

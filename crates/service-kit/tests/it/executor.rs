@@ -53,6 +53,9 @@ impl Bench {
     }
 }
 
+const WAITING_FOR_A_LOCK: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 fn kit(url: &str) -> Kit {
     Kit::for_tests(url).unwrap()
 }
@@ -228,4 +231,40 @@ async fn a_lane_whose_connection_died_opens_another() {
     assert!(killed > 0);
     assert_eq!(bench.step(&saga(), add(1)).await.verdict(), Verdict::Done);
     assert_eq!(bench.value().await, 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_not_answered_and_leaves_nothing() {
+    let bench = Bench::new().await;
+    let mut connection = PgConnection::connect(&bench.database.url).await.unwrap();
+    // Nobody hears of it before the commit itself.
+    let unlucky = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                   AS $$ BEGIN RAISE EXCEPTION 'not this number'; END $$;
+                   CREATE CONSTRAINT TRIGGER unlucky AFTER INSERT OR UPDATE ON counters
+                   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.value = 13) EXECUTE FUNCTION refuse()";
+    sqlx::raw_sql(unlucky).execute(&mut connection).await.unwrap();
+    let context = saga();
+    assert!(bench.executor.step(&Some(context.clone()), add(13)).await.is_err());
+    assert_eq!((bench.value().await, bench.events().await), (0, 0));
+    assert_eq!(bench.undo(&context, add(13)).await.verdict(), Verdict::Done);
+    assert_eq!(bench.step(&context, add(13)).await.verdict(), Verdict::Tombstone, "it never ran");
+}
+
+#[tokio::test]
+async fn two_replicas_that_both_found_nothing_have_one_effect() {
+    let bench = Bench::new().await;
+    let replica = bench.replica();
+    bench.step(&saga(), add(1)).await;
+    let mut connection = PgConnection::connect(&bench.database.url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM counters FOR UPDATE").execute(&mut connection).await.unwrap();
+    // Both have read the inbox when they wait for the row.
+    let context = Some(saga());
+    let both_wait = async {
+        while bench.number(WAITING_FOR_A_LOCK).await < 2 {}
+        sqlx::raw_sql("COMMIT").execute(&mut connection).await.unwrap();
+    };
+    let (first, second, ()) =
+        tokio::join!(bench.executor.step(&context, add(5)), replica.step(&context, add(5)), both_wait);
+    assert_eq!((first.unwrap().verdict(), second.unwrap().verdict()), (Verdict::Done, Verdict::Done));
+    assert_eq!((bench.value().await, bench.events().await), (6, 2));
 }

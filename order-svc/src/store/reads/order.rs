@@ -2,6 +2,7 @@
 
 use brokerage_types::{Price, Quantity, TradeId};
 use chrono::{DateTime, Utc};
+use service_kit::defect;
 use service_kit::fault::{Fault, FaultContext};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -79,6 +80,7 @@ async fn find(
     visible: Option<&[String]>,
 ) -> Result<Option<Order>, sqlx::Error> {
     let (id, customer, label) = key.parts();
+    let visible = visible.filter(|_| !defect::is_seeded("foreign_order_shown"));
     let row = sqlx::query_as!(
         OrderRow,
         "SELECT order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty, inflight_qty,
