@@ -1,7 +1,7 @@
 //! The load: clients that use the public API and remember every answer.
 //!
 //! Every client has two customers of its own, a buyer and a seller, and does one thing at a time. So it knows what
-//! each of its orders must be at any time, whatever breaks meanwhile; see [`book`]. A command whose outcome is not
+//! each of its orders must be at any time, whatever breaks meanwhile; see `book`. A command whose outcome is not
 //! known is asked again, under the same request id, until it is answered.
 
 mod book;
