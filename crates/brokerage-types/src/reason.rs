@@ -181,6 +181,8 @@ reasons! {
         ScaleExceeded = "SCALE_EXCEEDED",
         /// An operator ended the saga before its pivot and it was undone.
         AbortedByOperator = "ABORTED_BY_OPERATOR",
+        /// An operator parked the saga; it goes on when one retries or aborts it.
+        PausedByOperator = "PAUSED_BY_OPERATOR",
         /// Only a parked saga can be resumed.
         SagaNotParked = "SAGA_NOT_PARKED",
         /// The saga has ended.
@@ -284,7 +286,7 @@ mod tests {
             assert!(name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{name}");
             assert!(name.len() <= 63, "{name} is longer than an error's reason may be");
         }
-        assert_eq!(names.len(), 66);
+        assert_eq!(names.len(), 67);
     }
 
     #[test]

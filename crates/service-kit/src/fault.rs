@@ -67,6 +67,8 @@ pub enum FaultKind {
     Database,
     /// Something cannot be reached, or is too busy; trying again may help. The outcome is unknown.
     Unavailable,
+    /// More waits already than can be done in time. Nothing was done.
+    Overloaded,
     /// A broken promise of our own.
     Internal,
 }
@@ -99,6 +101,11 @@ impl Fault {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self { context: context.into(), source: Some(source.into()), kind: FaultKind::Unavailable }
+    }
+
+    /// More waits already than can be done in time; nothing was done.
+    pub fn overloaded(context: impl Into<String>) -> Self {
+        Self { context: context.into(), source: None, kind: FaultKind::Overloaded }
     }
 
     /// The context and every cause below it, outermost first.
@@ -225,6 +232,11 @@ impl From<Fault> for Status {
             FaultKind::Unavailable => {
                 tracing::warn!(kind = ?fault.kind, "{chain}");
                 (Reason::DatabaseUnavailable, "temporarily unavailable, try again")
+            }
+            // Counted as a call's status; a log line for each would make it worse.
+            FaultKind::Overloaded => {
+                tracing::debug!(kind = ?fault.kind, "{chain}");
+                (Reason::Overloaded, "too much waits already, try later")
             }
             FaultKind::Database | FaultKind::Internal => {
                 tracing::error!(kind = ?fault.kind, "{chain}");

@@ -136,7 +136,7 @@ impl<W: Work> Lane<W> {
         self.backlog.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send((item, reply)).is_err() {
             self.backlog.fetch_sub(1, Ordering::Relaxed);
-            return Err(Fault::unavailable("the lane's queue is full"));
+            return Err(Fault::overloaded("the lane's queue is full"));
         }
         match answer.await {
             Ok(answer) => answer,
@@ -148,6 +148,12 @@ impl<W: Work> Lane<W> {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much waits that only what must not be turned away may still come: the last fifth is kept for that.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.backlog() >= QUEUE_ITEMS_MAX - QUEUE_ITEMS_MAX / 5
     }
 }
 

@@ -14,6 +14,7 @@ pub use super::links::{Link, Links};
 pub struct Control {
     abort: AtomicBool,
     resume: AtomicBool,
+    pause: AtomicBool,
     stop: AtomicBool,
     bell: Notify,
 }
@@ -27,7 +28,15 @@ impl Control {
 
     /// Asks the driver to try again now, if it is parked or pausing.
     pub fn resume(&self) {
+        self.pause.store(false, Ordering::Release);
         self.resume.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    /// Asks the driver to park the saga before its next attempt, until somebody resumes or aborts it.
+    pub fn pause(&self) {
+        self.resume.store(false, Ordering::Release);
+        self.pause.store(true, Ordering::Release);
         self.bell.notify_one();
     }
 
@@ -40,6 +49,10 @@ impl Control {
     /// Takes the wish to give up: the reason, once.
     pub(super) fn take_abort(&self) -> Option<Reason> {
         self.abort.swap(false, Ordering::AcqRel).then_some(Reason::AbortedByOperator)
+    }
+
+    pub(super) fn take_pause(&self) -> bool {
+        self.pause.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn take_resume(&self) -> bool {

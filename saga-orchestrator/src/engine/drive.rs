@@ -181,6 +181,9 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
                 // Refused by the log if the pivot has run: then there is nothing to give up.
                 let _ = self.log.record(&self.saga.script.shape, Event::GaveUp(reason));
             }
+            if self.saga.control.take_pause() {
+                self.park_as_asked();
+            }
             self.show_standing();
             let (steps, direction) = match decide::next(&self.saga.script.shape, &self.log) {
                 Next::Completed => return End::Ended(Outcome::Completed),
@@ -236,6 +239,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
             self.round = Round::new(what);
         }
         self.round.held = None;
+        self.recorder.asks(steps, direction.is_undo());
         let mut asked = Vec::with_capacity(steps.len());
         let mut gravest = Meaning::Progress;
         for &step in steps {

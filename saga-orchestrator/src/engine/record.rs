@@ -41,6 +41,9 @@ pub struct Standing {
 
 /// Where a driver writes. Nothing but `raise_epoch` waits for anything.
 pub trait Recorder: Send {
+    /// These steps are asked for next, to do or to undo them.
+    fn asks(&mut self, _steps: &[StepNo], _is_undo: bool) {}
+
     /// Notes one attempt, lazily.
     fn note(&mut self, note: Note);
 

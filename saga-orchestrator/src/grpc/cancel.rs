@@ -27,6 +27,7 @@ impl Desk {
         principal: &Principal,
         request: CancelOrderRequest,
     ) -> ApiResult<CancelOrderResponse> {
+        self.has_room()?;
         let (request_id, which) = read(principal, &request)?;
         let asked = match &which {
             Which::Id(order_id) => {

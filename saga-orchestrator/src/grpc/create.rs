@@ -46,6 +46,7 @@ impl Desk {
         principal: &Principal,
         request: CreateOrderRequest,
     ) -> ApiResult<CreateOrderResponse> {
+        self.has_room()?;
         let mut fields = Fields::new();
         let reading = read(&mut fields, principal, &request);
         let asked = reading.asked.clone();

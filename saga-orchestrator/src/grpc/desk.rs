@@ -72,6 +72,14 @@ impl Ask {
 }
 
 impl Desk {
+    /// Refuses what is too much, before anything is read or written for it.
+    pub(super) fn has_room(&self) -> ApiResult<()> {
+        if self.drivers.admits_new() && !self.store.is_busy() {
+            return Ok(());
+        }
+        Err(Refusal::new(Reason::Overloaded, "too many sagas are under way, try later").into())
+    }
+
     /// Makes the intent durable, has it driven, and waits for its fate. Dropping the future changes nothing.
     pub(super) async fn settle(&self, ask: Ask, saga_id: SagaId, input: Input) -> ApiResult<Settled> {
         let intent = self.intent(&ask, saga_id, &input)?;
@@ -138,7 +146,8 @@ impl Desk {
                     // Nobody may be waiting any more; the saga runs all the same.
                     let _ = tell.send(Ok(Ticket::New(running.fate())));
                     if is_new {
-                        let assigned = Assigned { saga_id, input, epoch: FIRST_EPOCH, giving_up: None };
+                        let (epoch, giving_up, paused) = (FIRST_EPOCH, None, false);
+                        let assigned = Assigned { saga_id, input, epoch, giving_up, paused };
                         drivers.drive(assigned, running).await;
                     }
                 }

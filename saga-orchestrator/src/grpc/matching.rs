@@ -34,6 +34,7 @@ impl Desk {
         principal: &Principal,
         request: MatchOrdersRequest,
     ) -> ApiResult<MatchOrdersResponse> {
+        self.has_room()?;
         let asked = read(&request)?;
         let ask = Ask::new(&principal.subject, Kind::MatchOrders, asked.request_id, &asked)?;
         if !request.validate_only

@@ -2,10 +2,13 @@
 //!
 //! Not here: how a saga runs. A caller that stops waiting changes nothing; the same request id finds the outcome.
 
+mod advice;
 mod cancel;
 mod create;
 mod desk;
+mod explain;
 mod matching;
+mod operate;
 mod saga_service;
 mod show;
 mod trading;

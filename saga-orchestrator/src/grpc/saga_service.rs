@@ -1,4 +1,4 @@
-//! SagaService: reads for operators, watching, and the operators' verbs.
+//! SagaService: reads for operators, and watching. What they do is in `operate`.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use brokerage_proto::saga::v1 as wire;
 use brokerage_proto::saga::v1::saga_service_server::SagaService;
 use brokerage_types::{OrderId, Reason, SagaId};
 use futures::Stream;
-use service_kit::auth::Principal;
 use service_kit::fault::{ApiResult, Refusal};
 use service_kit::page::PageRequest;
 use service_kit::validate::Fields;
@@ -15,16 +14,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status as WireStatus};
 
+use super::operate::Asked;
 use super::{Desk, show, waiting};
 use crate::engine::decide::Status;
 use crate::sagas::Kind;
-use crate::shell;
-use crate::store::{Cursor, Filter, SagaRow};
+use crate::store::{Cursor, Filter, SagaRow, Verb};
 
 /// A watcher looks at the database so often even if it hears nothing.
 const LOOK: Duration = Duration::from_secs(1);
-/// The longest reason an operator may give.
-const REASON_LENGTH_MAX: usize = 256;
 /// How many statuses a filter may name.
 const STATUSES_MAX: usize = 5;
 
@@ -42,7 +39,7 @@ impl SagaApi {
 }
 
 impl Desk {
-    async fn row(&self, saga_id: &str) -> ApiResult<SagaRow> {
+    pub(super) async fn row(&self, saga_id: &str) -> ApiResult<SagaRow> {
         let mut fields = Fields::new();
         let saga_id = fields.parse::<SagaId>("saga_id", saga_id);
         let saga_id = fields.finish(saga_id)?;
@@ -72,54 +69,6 @@ impl Desk {
         Ok(wire::ListSagasResponse { sagas, next_page_token })
     }
 
-    async fn retry(&self, principal: &Principal, saga_id: &str) -> ApiResult<Status> {
-        let row = self.row(saga_id).await?;
-        let standing = row.standing()?;
-        let saga_id = SagaId::from(row.saga_id);
-        match standing {
-            Status::Parked => {}
-            Status::Completed | Status::RolledBack => return Err(ended(&row, standing).into()),
-            Status::Running | Status::Compensating => {
-                return Err(Refusal::new(Reason::SagaNotParked, Reason::SagaNotParked.meaning())
-                    .with("saga_id", saga_id.to_string())
-                    .into());
-            }
-        }
-        tracing::info!(%saga_id, by = principal.subject, "{} retries saga {saga_id}", principal.subject);
-        match self.drivers.running(saga_id) {
-            Some(running) => running.control.resume(),
-            None => self.take(saga_id, false).await?,
-        }
-        Ok(standing)
-    }
-
-    async fn abort(&self, principal: &Principal, request: &wire::AbortSagaRequest) -> ApiResult<Status> {
-        let mut fields = Fields::new();
-        let why = fields.text("reason", &request.reason, REASON_LENGTH_MAX);
-        let why = fields.finish(why)?;
-        let row = self.row(&request.saga_id).await?;
-        let standing = row.standing()?;
-        if standing.has_ended() {
-            return Err(ended(&row, standing).into());
-        }
-        let saga_id = SagaId::from(row.saga_id);
-        let by = &principal.subject;
-        tracing::info!(%saga_id, by, why, "{by} gives saga {saga_id} up");
-        match self.drivers.running(saga_id) {
-            Some(running) => running.control.abort(),
-            None => self.take(saga_id, true).await?,
-        }
-        Ok(standing)
-    }
-
-    /// Drives a saga here from now on, whoever drives it elsewhere: two drivers are harmless.
-    async fn take(&self, saga_id: SagaId, abort: bool) -> ApiResult<()> {
-        if let Some(orphan) = self.store.take(self.drivers.me, saga_id, abort).await? {
-            shell::take_up(&self.drivers, &self.store, orphan);
-        }
-        Ok(())
-    }
-
     /// Sends the saga now and at every change, until it has ended or nobody listens.
     async fn follow(self, saga_id: SagaId, listener: mpsc::Sender<Result<wire::Saga, WireStatus>>) {
         let mut changes = self.changes.listen();
@@ -135,7 +84,12 @@ impl Desk {
             };
             let has_ended = shown.ended_at.is_some();
             if last.as_ref() != Some(&shown) {
-                if listener.send(Ok(shown.clone())).await.is_err() {
+                // Somebody who watches and does not read must not keep the process.
+                let sent = tokio::select! {
+                    () = self.kit.shutdown.cancelled() => return,
+                    sent = listener.send(Ok(shown.clone())) => sent,
+                };
+                if sent.is_err() {
                     return;
                 }
                 last = Some(shown);
@@ -171,12 +125,6 @@ fn filter(request: &wire::ListSagasRequest) -> ApiResult<Filter> {
     Ok(Filter { statuses, kind, order_id: order_id.map(Into::into) })
 }
 
-fn ended(row: &SagaRow, standing: Status) -> Refusal {
-    Refusal::new(Reason::SagaEnded, Reason::SagaEnded.meaning())
-        .with("saga_id", row.saga_id.to_string())
-        .with("status", format!("{standing:?}"))
-}
-
 #[tonic::async_trait]
 impl SagaService for SagaApi {
     type WatchSagaStream = Pin<Box<dyn Stream<Item = Result<wire::Saga, WireStatus>> + Send>>;
@@ -207,21 +155,45 @@ impl SagaService for SagaApi {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
+    async fn explain_saga(
+        &self,
+        request: Request<wire::ExplainSagaRequest>,
+    ) -> Result<Response<wire::SagaExplanation>, WireStatus> {
+        let explained = self.desk.explain(&request.get_ref().saga_id).await;
+        explained.map(Response::new).map_err(WireStatus::from)
+    }
+
+    async fn list_operator_actions(
+        &self,
+        request: Request<wire::ListOperatorActionsRequest>,
+    ) -> Result<Response<wire::ListOperatorActionsResponse>, WireStatus> {
+        self.desk.actions(request.into_inner()).await.map(Response::new).map_err(WireStatus::from)
+    }
+
     async fn retry_saga(
         &self,
         request: Request<wire::RetrySagaRequest>,
     ) -> Result<Response<wire::RetrySagaResponse>, WireStatus> {
-        let principal = Principal::of(&request)?;
-        let status = self.desk.retry(&principal, &request.get_ref().saga_id).await?;
-        Ok(Response::new(wire::RetrySagaResponse { status: show::status(status).into() }))
+        let asked = Asked::new(&request, Verb::Retry, |retry| (&retry.saga_id, &retry.reason))?;
+        let found = self.desk.operate(asked).await?;
+        Ok(Response::new(wire::RetrySagaResponse { status: show::status(found).into() }))
     }
 
     async fn abort_saga(
         &self,
         request: Request<wire::AbortSagaRequest>,
     ) -> Result<Response<wire::AbortSagaResponse>, WireStatus> {
-        let principal = Principal::of(&request)?;
-        let status = self.desk.abort(&principal, request.get_ref()).await?;
-        Ok(Response::new(wire::AbortSagaResponse { status: show::status(status).into() }))
+        let asked = Asked::new(&request, Verb::Abort, |abort| (&abort.saga_id, &abort.reason))?;
+        let found = self.desk.operate(asked).await?;
+        Ok(Response::new(wire::AbortSagaResponse { status: show::status(found).into() }))
+    }
+
+    async fn pause_saga(
+        &self,
+        request: Request<wire::PauseSagaRequest>,
+    ) -> Result<Response<wire::PauseSagaResponse>, WireStatus> {
+        let asked = Asked::new(&request, Verb::Pause, |pause| (&pause.saga_id, &pause.reason))?;
+        let found = self.desk.operate(asked).await?;
+        Ok(Response::new(wire::PauseSagaResponse { status: show::status(found).into() }))
     }
 }

@@ -40,13 +40,7 @@ pub(super) fn steps(row: &SagaRow, entries: &[Entry]) -> Vec<wire::Step> {
             step: number,
             name: step.name.to_owned(),
             participant: step.participant.as_str().to_owned(),
-            kind: match step.role {
-                Role::Compensatable => wire::StepKind::Compensatable,
-                Role::Check => wire::StepKind::Check,
-                Role::Pivot => wire::StepKind::Pivot,
-                Role::Retriable => wire::StepKind::Retriable,
-            }
-            .into(),
+            kind: kind(step.role).into(),
             attempts: entries.iter().filter(|entry| entry.step == number).map(attempt).collect(),
         })
         .collect()
@@ -59,6 +53,16 @@ fn attempt(entry: &Entry) -> wire::Attempt {
         reply: entry.reply.clone(),
         reason: entry.reason.clone(),
         at: Some(timestamp(entry.at)),
+    }
+}
+
+/// What a step is, as the wire numbers it.
+pub(super) fn kind(role: Role) -> wire::StepKind {
+    match role {
+        Role::Compensatable => wire::StepKind::Compensatable,
+        Role::Check => wire::StepKind::Check,
+        Role::Pivot => wire::StepKind::Pivot,
+        Role::Retriable => wire::StepKind::Retriable,
     }
 }
 
@@ -78,6 +82,7 @@ pub(super) fn status_of(wire: wire::SagaStatus) -> Option<Status> {
     Status::ALL.into_iter().find(|known| status(*known) == wire)
 }
 
-fn timestamp(at: DateTime<Utc>) -> Timestamp {
+/// An instant as the wire has it.
+pub(super) fn timestamp(at: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: at.timestamp(), nanos: i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0) }
 }

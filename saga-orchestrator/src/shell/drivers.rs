@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::capacity::Capacity;
 use super::scribe::{Desk, Scribe};
-use super::{Changes, Meters};
+use super::{Changes, Live, Meters};
 use crate::engine::control::Control;
 use crate::engine::decide::Status;
 use crate::engine::drive::{Assignment, End, Engine, Outcome};
@@ -48,6 +50,7 @@ pub struct Running {
     pub control: Arc<Control>,
     since: Instant,
     fate: watch::Sender<Fate>,
+    live: Mutex<Live>,
 }
 
 impl Running {
@@ -55,6 +58,16 @@ impl Running {
     #[must_use]
     pub fn fate(&self) -> watch::Receiver<Fate> {
         self.fate.subscribe()
+    }
+
+    /// What its driver is doing right now.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn show(&self, change: impl FnOnce(&mut Live)) {
+        change(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(super) fn set(&self, fate: Fate) {
@@ -72,6 +85,8 @@ pub struct Assigned {
     pub epoch: u64,
     /// Somebody wants it given up.
     pub giving_up: Option<Reason>,
+    /// Somebody wants it parked.
+    pub paused: bool,
 }
 
 /// All drivers of this process.
@@ -84,6 +99,8 @@ pub struct Drivers {
     meters: Meters,
     kit: Kit,
     running: Mutex<HashMap<SagaId, Arc<Running>>>,
+    parked: Arc<AtomicUsize>,
+    capacity: Capacity,
     idle: Notify,
 }
 
@@ -91,8 +108,26 @@ impl Drivers {
     /// Drives nothing yet.
     #[must_use]
     pub fn new(kit: Kit, engine: Engine<Grpc>, store: Store, changes: Changes, meters: Meters) -> Self {
-        let (running, idle) = (Mutex::default(), Notify::new());
-        Self { me: Uuid::now_v7(), engine, store, changes, meters, kit, running, idle }
+        let (running, idle, parked) = (Mutex::default(), Notify::new(), Arc::default());
+        let capacity = Capacity::new(kit.settings.limits.driven_sagas);
+        Self { me: Uuid::now_v7(), engine, store, changes, meters, kit, running, parked, capacity, idle }
+    }
+
+    /// Whether there is room for a new saga.
+    #[must_use]
+    pub fn admits_new(&self) -> bool {
+        self.capacity.admits_new(self.busy())
+    }
+
+    /// How many sagas may be taken over.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity.room(self.busy())
+    }
+
+    /// Parked sagas wait, and take no room.
+    fn busy(&self) -> usize {
+        self.all().len().saturating_sub(self.parked.load(Ordering::Relaxed))
     }
 
     /// The engine, for its pace and its links.
@@ -145,14 +180,18 @@ impl Drivers {
             return (Arc::clone(running), false);
         }
         let (fate, _) = watch::channel(Fate::Underway);
-        let running = Arc::new(Running { control: Arc::default(), since: Instant::now(), fate });
+        let (control, live) = (Arc::default(), Mutex::default());
+        let running = Arc::new(Running { control, since: Instant::now(), fate, live });
         all.insert(saga_id, Arc::clone(&running));
         (running, true)
     }
 
     /// Drives a registered saga to its end. Run it in a tracked task: nobody may drop it halfway.
     pub async fn drive(&self, assigned: Assigned, running: Arc<Running>) {
-        let Assigned { saga_id, input, epoch, giving_up } = assigned;
+        let Assigned { saga_id, input, epoch, giving_up, paused } = assigned;
+        if paused {
+            running.control.pause();
+        }
         let kind = input.kind().as_str();
         let span = tracing::info_span!("saga", %saga_id, kind);
         self.meters.active.with_label_values(&[kind]).inc();
@@ -175,7 +214,8 @@ impl Drivers {
         let script = input.script();
         let kind = script.shape.kind;
         let (store, changes) = (self.store.clone(), self.changes.clone());
-        let desk = Desk { store, changes, meters: self.meters.clone(), owner: self.me };
+        let (meters, parked) = (self.meters.clone(), Arc::clone(&self.parked));
+        let desk = Desk { store, changes, meters, parked, owner: self.me };
         let mut scribe = Scribe::new(desk, saga_id, epoch, script.shape.clone(), Arc::clone(running));
         let control = Arc::clone(&running.control);
         let assignment = Assignment { saga_id, script, epoch, giving_up, control };

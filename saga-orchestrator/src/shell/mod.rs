@@ -2,10 +2,12 @@
 //!
 //! Not here: what to do next (`engine/`), SQL (`store/`).
 
+mod capacity;
 mod changes;
 mod drivers;
 mod front_door;
 mod links;
+mod live;
 mod meters;
 mod recovery;
 mod redis_link;
@@ -15,6 +17,7 @@ pub use changes::Changes;
 pub use drivers::{Assigned, Drivers, Fate, Running};
 pub use front_door::{FrontDoor, Pass};
 pub use links::watch_links;
+pub use live::Live;
 pub use meters::Meters;
 pub use recovery::recover;
 pub(crate) use recovery::take_up;

@@ -46,19 +46,12 @@ async fn scan(
     leases: Leases,
 ) -> Result<(), service_kit::fault::Fault> {
     store.beat(drivers.me).await?;
-    loop {
-        let orphans = store.adopt(drivers.me, drivers.driven(), leases).await?;
-        let may_be_more = orphans.len() >= Store::ADOPTIONS_MAX;
-        for orphan in orphans {
-            let (saga_id, epoch) = (orphan.saga_id, orphan.epoch);
-            meters.adopted.with_label_values(&[kind_label(&orphan.kind)]).inc();
-            tracing::info!(%saga_id, epoch, "saga {saga_id} is driven here from now on");
-            take_up(drivers, store, orphan);
-        }
-        // The sagas of a busy process that died do not wait for the next look.
-        if !may_be_more {
-            break;
-        }
+    let mut room = drivers.room();
+    // A process that died may leave more than one scan takes.
+    while room > 0 {
+        let orphans = store.adopt(drivers.me, drivers.driven(), (leases, room)).await?;
+        room = if orphans.is_empty() { 0 } else { drivers.room() };
+        adopted(drivers, store, meters, orphans);
     }
     // A driver whose saga has gone to another process may wait for ever for what that process undid.
     let slow = drivers.driven_for(drivers.engine().pace.recovery);
@@ -70,6 +63,15 @@ async fn scan(
     Ok(())
 }
 
+fn adopted(drivers: &Arc<Drivers>, store: &Store, meters: &Meters, orphans: Vec<Orphan>) {
+    for orphan in orphans {
+        let (saga_id, epoch) = (orphan.saga_id, orphan.epoch);
+        meters.adopted.with_label_values(&[kind_label(&orphan.kind)]).inc();
+        tracing::info!(%saga_id, epoch, "saga {saga_id} is driven here from now on");
+        take_up(drivers, store, orphan);
+    }
+}
+
 /// Drives a saga that was taken over. One that cannot be read is parked, and never dropped.
 pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> Option<Arc<super::Running>> {
     let saga_id = orphan.saga_id;
@@ -77,7 +79,8 @@ pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> 
         Ok(input) => {
             let epoch = u64::try_from(orphan.epoch).unwrap_or(0);
             let giving_up = orphan.abort_asked.then_some(Reason::AbortedByOperator);
-            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up }))
+            let paused = orphan.paused;
+            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up, paused }))
         }
         Err(unreadable) => {
             tracing::error!(%saga_id, "saga {saga_id} cannot be read and is parked: {unreadable}");

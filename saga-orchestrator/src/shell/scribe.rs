@@ -1,6 +1,7 @@
 //! Writes down what one driver does: lazily, except for the terminal mark.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use brokerage_types::SagaId;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::drivers::{Fate, Running};
 use super::{Changes, Meters};
 use crate::engine::decide::Status;
-use crate::engine::definition::Shape;
+use crate::engine::definition::{Shape, StepNo};
 use crate::engine::record::{Note, Recorder, Standing};
 use crate::store::{Entry, Mark, Store, TrailItem};
 
@@ -26,6 +27,7 @@ pub(super) struct Scribe {
     pub changes: Changes,
     pub meters: Meters,
     pub running: Arc<Running>,
+    parked: Arc<AtomicUsize>,
     seq: i32,
     entries: Vec<Entry>,
     /// The last entry that is written already.
@@ -38,6 +40,8 @@ pub(super) struct Desk {
     pub store: Store,
     pub changes: Changes,
     pub meters: Meters,
+    /// How many sagas of this process are parked.
+    pub parked: Arc<AtomicUsize>,
     pub owner: Uuid,
 }
 
@@ -52,6 +56,7 @@ impl Scribe {
             changes: desk.changes,
             meters: desk.meters,
             running,
+            parked: desk.parked,
             seq: 0,
             entries: Vec::with_capacity(4),
             written: None,
@@ -84,9 +89,20 @@ impl Scribe {
 
     /// The driver leaves: whatever was parked is not parked here any more.
     pub fn put_down(&mut self) {
-        if self.is_parked {
-            self.meters.parked.with_label_values(&[self.shape.kind]).dec();
-            self.is_parked = false;
+        self.is_parked(false);
+    }
+
+    fn is_parked(&mut self, is_parked: bool) {
+        if std::mem::replace(&mut self.is_parked, is_parked) == is_parked {
+            return;
+        }
+        let gauge = self.meters.parked.with_label_values(&[self.shape.kind]);
+        if is_parked {
+            gauge.inc();
+            self.parked.fetch_add(1, Ordering::Relaxed);
+        } else {
+            gauge.dec();
+            self.parked.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -98,6 +114,10 @@ impl Scribe {
 }
 
 impl Recorder for Scribe {
+    fn asks(&mut self, steps: &[StepNo], is_undo: bool) {
+        self.running.show(|live| live.asks(steps, is_undo));
+    }
+
     fn note(&mut self, note: Note) {
         let name = self.shape.steps.get(note.step).map_or("?", |step| step.name);
         let labels = [self.shape.kind, name, note.reply.word()];
@@ -113,6 +133,7 @@ impl Recorder for Scribe {
             reason: note.reply.explanation(),
             at: note.at,
         };
+        self.running.show(|live| live.hears(entry.clone()));
         match self.entries.last_mut() {
             // The first of several equal answers stays, the last grows.
             Some(last) if note.attempt > 2 && Self::repeats(last, &entry) => *last = entry,
@@ -124,15 +145,7 @@ impl Recorder for Scribe {
 
     fn stands(&mut self, standing: Standing) {
         let is_parked = standing.status == Status::Parked;
-        if is_parked != self.is_parked {
-            let parked = self.meters.parked.with_label_values(&[self.shape.kind]);
-            if is_parked {
-                parked.inc()
-            } else {
-                parked.dec()
-            }
-            self.is_parked = is_parked;
-        }
+        self.is_parked(is_parked);
         if let (Status::Compensating, Some(reason)) = (standing.status, standing.reason) {
             let labels = [self.shape.kind, reason.as_str()];
             self.meters.turned_round.with_label_values(&labels).inc();
@@ -146,6 +159,7 @@ impl Recorder for Scribe {
     }
 
     fn pausing(&mut self, pause: Duration) {
+        self.running.show(|live| live.pauses(pause));
         if pause >= WORTH_A_ROW {
             self.flush(None);
         }

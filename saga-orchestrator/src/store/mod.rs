@@ -4,6 +4,7 @@
 //! costs replays, never correctness.
 
 mod intents;
+mod operate;
 mod reads;
 mod trail;
 mod upkeep;
@@ -20,13 +21,14 @@ use service_kit::run::Kit;
 use uuid::Uuid;
 
 pub use intents::{Accepted, Intent, Known};
+pub use operate::{Action, ActionFilter, Operated, Operation, Verb};
 pub use reads::{Cursor, Filter, SagaRow};
 pub use trail::{Entry, Mark, TrailItem};
 pub use upkeep::Orphan;
 
 use intents::Intents;
 use trail::Trail;
-use upkeep::{Chore, Done, Upkeep};
+use upkeep::{ADOPTIONS_MAX, Chore, Done, Upkeep};
 
 /// The orchestrator's database.
 #[derive(Clone)]
@@ -80,6 +82,12 @@ impl Store {
         let _ = self.trail.submit(item).now_or_never();
     }
 
+    /// Whether so many intents wait that a new one would come too late.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.intents.is_busy()
+    }
+
     /// How many terminal marks and notes wait.
     #[must_use]
     pub fn trail_backlog(&self) -> usize {
@@ -102,10 +110,7 @@ impl Store {
         self.upkeep.submit(Chore::Release { owner }).await.context("release the owner row").map(drop)
     }
 
-    /// [`Store::adopt`] takes over so many at most; then there may be more.
-    pub const ADOPTIONS_MAX: usize = upkeep::ADOPTIONS_MAX.unsigned_abs() as usize;
-
-    /// Takes over the sagas that need a driver, except those driven here.
+    /// Takes over the sagas that need a driver, except those driven here; at most as many as there is room for.
     ///
     /// # Errors
     /// The database.
@@ -113,23 +118,23 @@ impl Store {
         &self,
         owner: Uuid,
         driven: Arc<[Uuid]>,
-        leases: Leases,
+        (leases, room): (Leases, usize),
     ) -> Result<Vec<Orphan>, Fault> {
-        match self.upkeep.submit(Chore::Adopt { owner, driven, leases }).await.context("adopt sagas")? {
+        let room = i64::try_from(room.min(ADOPTIONS_MAX)).unwrap_or_default();
+        match self.upkeep.submit(Chore::Adopt { owner, driven, leases, room }).await.context("adopt sagas")? {
             Done::Taken(orphans) => Ok(orphans),
-            Done::Nothing | Done::Owned(_) | Done::Lost(_) => Ok(Vec::new()),
+            Done::Nothing | Done::Owned(_) | Done::Lost(_) | Done::Operated(_) => Ok(Vec::new()),
         }
     }
 
-    /// Takes over one active saga, whoever drives it; `None` if it has ended. With `abort` it is marked to be given up.
+    /// Does what an operator wants, and writes it down; `None` if there is no such saga.
     ///
     /// # Errors
     /// The database.
-    pub async fn take(&self, owner: Uuid, saga_id: SagaId, abort: bool) -> Result<Option<Orphan>, Fault> {
-        let saga_id = saga_id.uuid();
-        match self.upkeep.submit(Chore::Take { owner, saga_id, abort }).await.context("take a saga over")? {
-            Done::Taken(mut orphans) => Ok(orphans.pop()),
-            Done::Nothing | Done::Owned(_) | Done::Lost(_) => Ok(None),
+    pub async fn operate(&self, operation: Operation) -> Result<Option<Operated>, Fault> {
+        match self.upkeep.submit(Chore::Operate(operation)).await.context("operate on a saga")? {
+            Done::Operated(operated) => Ok(operated),
+            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Lost(_) => Ok(None),
         }
     }
 
@@ -142,7 +147,7 @@ impl Store {
             Chore::Raise { owner, saga_id: saga_id.uuid(), epoch: i64::try_from(epoch).unwrap_or(i64::MAX) };
         match self.upkeep.submit(chore).await.context("raise an epoch")? {
             Done::Owned(ours) => Ok(ours),
-            Done::Nothing | Done::Taken(_) | Done::Lost(_) => Ok(true),
+            Done::Nothing | Done::Taken(_) | Done::Lost(_) | Done::Operated(_) => Ok(true),
         }
     }
 
@@ -156,7 +161,7 @@ impl Store {
         }
         match self.upkeep.submit(Chore::Lost { owner, driven }).await.context("look for lost sagas")? {
             Done::Lost(lost) => Ok(lost),
-            Done::Nothing | Done::Owned(_) | Done::Taken(_) => Ok(Vec::new()),
+            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Operated(_) => Ok(Vec::new()),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What the orchestrator reads of its own sagas. A terminal state shows only once its mark is committed.
 
+use std::time::Duration;
+
 use brokerage_types::{Reason, SagaId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use service_kit::fault::Fault;
 use uuid::Uuid;
 
+use super::upkeep::interval;
 use super::{Entry, Known, Store};
 use crate::engine::decide::Status;
 
@@ -178,6 +181,49 @@ impl Store {
             Ok(rows)
         };
         self.reads.run("list sagas", read).await
+    }
+
+    /// When an owner beat last, and whether that is within the lease; `None` if there is no such owner any more.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn beat_of(
+        &self,
+        owner: Uuid,
+        lease: Duration,
+    ) -> Result<Option<(DateTime<Utc>, bool)>, Fault> {
+        let lease = interval(lease);
+        let read = move |pool| async move {
+            let beat = sqlx::query!(
+                r#"SELECT beat_at, beat_at > clock_timestamp() - $2::interval AS "is_alive!"
+                   FROM owners WHERE owner = $1"#,
+                owner,
+                lease,
+            );
+            Ok(beat.fetch_optional(&pool).await?.map(|beat| (beat.beat_at, beat.is_alive)))
+        };
+        self.reads.run("read a heartbeat", read).await
+    }
+
+    /// The sagas that are under way on an order, besides one.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn under_way(&self, order_id: Uuid, besides: SagaId) -> Result<Vec<SagaId>, Fault> {
+        let besides = besides.uuid();
+        let read = move |pool| async move {
+            let others = sqlx::query_scalar!(
+                "SELECT saga_id FROM sagas
+                 WHERE ended_at IS NULL AND saga_id <> $2
+                   AND (saga_id = $1 OR order_id = $1 OR other_order_id = $1)
+                 ORDER BY saga_id LIMIT 20",
+                order_id,
+                besides,
+            );
+            let others = others.fetch_all(&pool).await?;
+            Ok(others.into_iter().map(SagaId::from).collect())
+        };
+        self.reads.run("list sagas of an order", read).await
     }
 
     /// The saga that answers this request, if one does.

@@ -9,10 +9,11 @@ use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::Leases;
+use super::operate::{self, Operated, Operation};
 use crate::engine::recover::{self, Seen};
 
-/// One transaction takes over so many sagas at most.
-pub(super) const ADOPTIONS_MAX: i64 = 200;
+/// One scan takes over so many sagas at most; the next follows at once.
+pub(super) const ADOPTIONS_MAX: usize = 200;
 
 /// A saga that this process drives from now on.
 #[derive(Clone, Debug)]
@@ -29,13 +30,15 @@ pub struct Orphan {
     pub epoch: i64,
     /// An operator wants it given up.
     pub abort_asked: bool,
+    /// An operator wants it parked.
+    pub paused: bool,
 }
 
 pub(super) enum Chore {
     Beat { owner: Uuid },
     Release { owner: Uuid },
-    Adopt { owner: Uuid, driven: Arc<[Uuid]>, leases: Leases },
-    Take { owner: Uuid, saga_id: Uuid, abort: bool },
+    Adopt { owner: Uuid, driven: Arc<[Uuid]>, leases: Leases, room: i64 },
+    Operate(Operation),
     Raise { owner: Uuid, saga_id: Uuid, epoch: i64 },
     Lost { owner: Uuid, driven: Vec<Uuid> },
 }
@@ -45,6 +48,7 @@ pub(super) enum Done {
     Taken(Vec<Orphan>),
     Owned(bool),
     Lost(Vec<SagaId>),
+    Operated(Option<Operated>),
 }
 
 pub(super) struct Upkeep;
@@ -62,10 +66,10 @@ impl Work for Upkeep {
             answers.push(match chore {
                 Chore::Beat { owner } => beat(tx, *owner).await?,
                 Chore::Release { owner } => release(tx, *owner).await?,
-                Chore::Adopt { owner, driven, leases } => adopt(tx, *owner, driven, *leases).await?,
-                Chore::Take { owner, saga_id, abort } => {
-                    Done::Taken(assign(tx, *owner, &[*saga_id], *abort).await?)
+                Chore::Adopt { owner, driven, leases, room } => {
+                    adopt(tx, *owner, driven, (*leases, *room)).await?
                 }
+                Chore::Operate(operation) => Done::Operated(operate::operate(tx, operation).await?),
                 Chore::Raise { owner, saga_id, epoch } => raise(tx, *owner, *saga_id, *epoch).await?,
                 Chore::Lost { owner, driven } => lost(tx, *owner, driven).await?,
             });
@@ -92,7 +96,12 @@ async fn release(tx: &mut PgConnection, owner: Uuid) -> Result<Done, LaneError> 
 
 /// Looks at every active saga that may need a driver, decides, and takes over. Rows that another process is taking
 /// over are skipped, and so are rows that a mark is being written to.
-async fn adopt(tx: &mut PgConnection, me: Uuid, driven: &[Uuid], leases: Leases) -> Result<Done, LaneError> {
+async fn adopt(
+    tx: &mut PgConnection,
+    me: Uuid,
+    driven: &[Uuid],
+    (leases, room): (Leases, i64),
+) -> Result<Done, LaneError> {
     let lease = interval(leases.lease);
     let seen = sqlx::query!(
         r#"SELECT s.saga_id, s.owner,
@@ -102,7 +111,8 @@ async fn adopt(tx: &mut PgConnection, me: Uuid, driven: &[Uuid], leases: Leases)
                       AS "is_quiet!"
            FROM sagas s
            WHERE s.ended_at IS NULL AND s.saga_id <> ALL($2)
-             AND ((s.owner = $1 AND s.updated_at < clock_timestamp() - $3::interval)
+             AND ((s.owner = $1 AND s.updated_at < clock_timestamp()
+                                   - CASE WHEN s.status = 5 THEN $4::interval ELSE $3::interval END)
                   OR NOT EXISTS (SELECT 1 FROM owners o WHERE o.owner = s.owner
                                  AND o.beat_at > clock_timestamp() - $3::interval))
            ORDER BY s.saga_id LIMIT $5 FOR UPDATE OF s SKIP LOCKED"#,
@@ -110,7 +120,7 @@ async fn adopt(tx: &mut PgConnection, me: Uuid, driven: &[Uuid], leases: Leases)
         driven,
         lease,
         interval(leases.parked),
-        ADOPTIONS_MAX,
+        room,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -129,26 +139,27 @@ async fn adopt(tx: &mut PgConnection, me: Uuid, driven: &[Uuid], leases: Leases)
     sqlx::query!("DELETE FROM owners WHERE beat_at < clock_timestamp() - 100 * $1::interval", lease)
         .execute(&mut *tx)
         .await?;
-    Ok(Done::Taken(assign(tx, me, &planned, false).await?))
+    Ok(Done::Taken(assign(tx, me, &planned).await?))
 }
 
-async fn assign(
+/// Makes these sagas ours. One that was parked for another reason than an operator's wish runs again from now on.
+pub(super) async fn assign(
     tx: &mut PgConnection,
     me: Uuid,
     saga_ids: &[Uuid],
-    abort: bool,
 ) -> Result<Vec<Orphan>, LaneError> {
     if saga_ids.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sqlx::query!(
-        "UPDATE sagas SET owner = $1, epoch = epoch + 1, abort_asked = abort_asked OR $3,
-                          updated_at = clock_timestamp()
+        "UPDATE sagas SET owner = $1, epoch = epoch + 1, updated_at = clock_timestamp(),
+                          status = CASE WHEN status = 5 AND NOT paused THEN 1 ELSE status END,
+                          reason = CASE WHEN status = 5 AND NOT paused THEN NULL ELSE reason END,
+                          detail = CASE WHEN status = 5 AND NOT paused THEN NULL ELSE detail END
          WHERE saga_id = ANY($2) AND ended_at IS NULL
-         RETURNING saga_id, kind, version, input, epoch, abort_asked",
+         RETURNING saga_id, kind, version, input, epoch, abort_asked, paused",
         me,
         saga_ids,
-        abort,
     )
     .fetch_all(tx)
     .await?;
@@ -159,6 +170,7 @@ async fn assign(
         input: row.input,
         epoch: row.epoch,
         abort_asked: row.abort_asked,
+        paused: row.paused,
     });
     Ok(orphans.collect())
 }
@@ -188,7 +200,7 @@ async fn lost(tx: &mut PgConnection, me: Uuid, driven: &[Uuid]) -> Result<Done, 
     Ok(Done::Lost(lost.into_iter().map(SagaId::from).collect()))
 }
 
-fn interval(duration: std::time::Duration) -> PgInterval {
+pub(super) fn interval(duration: std::time::Duration) -> PgInterval {
     let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     PgInterval { months: 0, days: 0, microseconds }
 }

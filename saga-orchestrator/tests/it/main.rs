@@ -6,6 +6,7 @@ mod fakes;
 mod handover;
 mod mesh;
 mod model;
+mod operations;
 mod operators;
 mod outage;
 mod stories;

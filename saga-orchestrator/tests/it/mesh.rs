@@ -27,6 +27,8 @@ pub struct Mesh {
     pub fakes: Arc<Fakes>,
     pub database: TestDatabase,
     pub redis_url: Option<String>,
+    /// How many sagas a process drives at most, if not as many as usual.
+    pub driven_sagas: Option<usize>,
     peers: String,
     time_scale: f64,
 }
@@ -49,7 +51,7 @@ impl Mesh {
         let database = dev_cluster::test_database(migrator).await.unwrap();
         let fakes = Arc::new(Fakes::default());
         let peers = fakes.serve().await;
-        Self { fakes, database, redis_url: None, peers, time_scale }
+        Self { fakes, database, redis_url: None, driven_sagas: None, peers, time_scale }
     }
 
     pub async fn process(&self) -> Process {
@@ -60,6 +62,9 @@ impl Mesh {
         settings.peers.asset = self.peers.clone();
         settings.redis_url = self.redis_url.clone();
         settings.time_scale = self.time_scale;
+        if let Some(driven_sagas) = self.driven_sagas {
+            settings.limits.driven_sagas = driven_sagas;
+        }
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
@@ -76,9 +81,13 @@ impl Mesh {
     }
 
     pub async fn sql(&self, statement: &'static str) -> Vec<sqlx::postgres::PgRow> {
+        self.try_sql(statement).await.unwrap()
+    }
+
+    pub async fn try_sql(&self, statement: &'static str) -> Result<Vec<sqlx::postgres::PgRow>, sqlx::Error> {
         use sqlx::Connection;
         let mut connection = sqlx::PgConnection::connect(&self.database.url).await.unwrap();
-        sqlx::query(statement).fetch_all(&mut connection).await.unwrap()
+        sqlx::query(statement).fetch_all(&mut connection).await
     }
 
     pub async fn count(&self, statement: &'static str) -> i64 {

@@ -13,7 +13,7 @@ use crate::fakes::Mood;
 use crate::mesh::{Mesh, Process, as_user, buys_10_at_100, metadata, reason};
 
 async fn retry(process: &Process, saga_id: &str) -> Result<wire::RetrySagaResponse, tonic::Status> {
-    let request = wire::RetrySagaRequest { saga_id: saga_id.to_owned() };
+    let request = wire::RetrySagaRequest { saga_id: saga_id.to_owned(), reason: String::new() };
     process.sagas().retry_saga(as_user("token-admin", request)).await.map(tonic::Response::into_inner)
 }
 

@@ -1,9 +1,11 @@
 //! The client's commands. Each calls the public API once (lists: once a page) and prints the answer.
 
+mod actions;
 pub mod asset;
 pub mod directory;
 pub mod order;
 pub mod saga;
+mod why;
 
 use uuid::Uuid;
 

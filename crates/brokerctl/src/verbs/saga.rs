@@ -1,13 +1,14 @@
 //! `brokerctl saga …`
 
 use brokerage_proto::saga::v1::{
-    AbortSagaRequest, GetSagaRequest, ListSagasRequest, ListSagasResponse, RetrySagaRequest, Saga,
-    SagaStatus, WatchSagaRequest,
+    AbortSagaRequest, GetSagaRequest, ListSagasRequest, ListSagasResponse, PauseSagaRequest,
+    RetrySagaRequest, Saga, SagaStatus, WatchSagaRequest,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Table;
 
-use super::Limit;
+use super::actions::Actions;
+use super::{Limit, why};
 use crate::api::Api;
 use crate::cli::Connection;
 use crate::failure::Failure;
@@ -28,11 +29,29 @@ pub enum SagaVerb {
         /// The saga.
         saga_id: String,
     },
+    /// Say what a saga waits for, and what to do about it.
+    Why {
+        /// The saga.
+        saga_id: String,
+    },
     /// Let a parked saga try again now.
     Retry {
         /// The saga.
         saga_id: String,
+        /// Why, for the record.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
+    /// Park a saga until somebody retries or aborts it.
+    Pause {
+        /// The saga.
+        saga_id: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+    },
+    /// List what operators did, newest first.
+    Actions(Actions),
     /// Give a saga up, if its pivot has not run.
     Abort {
         /// The saga.
@@ -103,8 +122,15 @@ impl SagaVerb {
                 }
                 Ok(())
             }
-            Self::Retry { saga_id } => {
-                let answer = api.sagas.retry_saga(RetrySagaRequest { saga_id }).await?.into_inner();
+            Self::Why { saga_id } => why::run(api, format, saga_id).await,
+            Self::Actions(args) => args.run(api, format).await,
+            Self::Pause { saga_id, reason } => {
+                let answer = api.sagas.pause_saga(PauseSagaRequest { saga_id, reason }).await?.into_inner();
+                print(format, "brokerage.saga.v1.PauseSagaResponse", &answer, |answer| was(answer.status()))?;
+                Ok(())
+            }
+            Self::Retry { saga_id, reason } => {
+                let answer = api.sagas.retry_saga(RetrySagaRequest { saga_id, reason }).await?.into_inner();
                 print(format, "brokerage.saga.v1.RetrySagaResponse", &answer, |answer| was(answer.status()))?;
                 Ok(())
             }
@@ -141,7 +167,7 @@ impl List {
     }
 }
 
-fn status_text(status: SagaStatus) -> String {
+pub(super) fn status_text(status: SagaStatus) -> String {
     short(status.as_str_name(), "SAGA_STATUS_")
 }
 

@@ -118,7 +118,8 @@ pub async fn mend(world: &World, sagas: &mut PgConnection, strays: &[Stray]) -> 
         }
         sqlx::query(mending).bind(stray.saga_id).execute(&mut *sagas).await.context("mend a stray")?;
         if matches!(stray.oddity, Oddity::Version | Oddity::ForeignVerdict) {
-            let request = RetrySagaRequest { saga_id: stray.saga_id.to_string() };
+            let (saga_id, reason) = (stray.saga_id.to_string(), "the fault is over".to_owned());
+            let request = RetrySagaRequest { saga_id, reason };
             api.retry_saga(request).await.with_context(|| format!("retry {stray:?}"))?;
         }
     }

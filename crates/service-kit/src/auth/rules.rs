@@ -67,8 +67,11 @@ pub const RULES: &[(&str, Access)] = &[
     ("/brokerage.saga.v1.SagaService/GetSaga", ADMIN_AUDITOR),
     ("/brokerage.saga.v1.SagaService/ListSagas", ADMIN_AUDITOR),
     ("/brokerage.saga.v1.SagaService/WatchSaga", ADMIN_AUDITOR),
+    ("/brokerage.saga.v1.SagaService/ExplainSaga", ADMIN_AUDITOR),
+    ("/brokerage.saga.v1.SagaService/ListOperatorActions", ADMIN_AUDITOR),
     ("/brokerage.saga.v1.SagaService/RetrySaga", ADMIN),
     ("/brokerage.saga.v1.SagaService/AbortSaga", ADMIN),
+    ("/brokerage.saga.v1.SagaService/PauseSaga", ADMIN),
     ("/grpc.health.v1.Health/Check", Access::Open),
     ("/grpc.health.v1.Health/Watch", Access::Open),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Access::Open),
@@ -177,8 +180,12 @@ mod tests {
                 "PlaceHold ReleaseHold SettleTrade Compensate DoSteps GetCustomerTerms",
                 [false, false, false, false, true],
             ),
-            ("saga.v1.SagaService", "GetSaga ListSagas WatchSaga", [true, false, false, true, false]),
-            ("saga.v1.SagaService", "RetrySaga AbortSaga", [true, false, false, false, false]),
+            (
+                "saga.v1.SagaService",
+                "GetSaga ListSagas WatchSaga ExplainSaga ListOperatorActions",
+                [true, false, false, true, false],
+            ),
+            ("saga.v1.SagaService", "RetrySaga AbortSaga PauseSaga", [true, false, false, false, false]),
         ];
         let mut checked = BTreeSet::new();
         for (service, methods, allowed) in page {

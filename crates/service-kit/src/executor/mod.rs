@@ -150,6 +150,11 @@ impl<B: Books> Executor<B> {
         let hash = inbox::request_hash(&command).map_err(|error| Fault::internal("hash a command", error))?;
         let lanes = self.lanes.len() as u64;
         let lane = usize::try_from(command.affinity() % lanes).unwrap_or_default();
+        // Before any database work. What undoes, or comes behind a pivot, ends something: it is never turned away here.
+        let ends_something = operation != Operation::Do || command.is_pivot();
+        if !ends_something && self.lanes[lane].is_busy() {
+            return Err(Fault::overloaded("the lane is busy with what came before").into());
+        }
         let request = Request {
             key: context.key,
             epoch: context.epoch,

@@ -165,6 +165,8 @@ pub enum LogFormat {
 pub struct LimitSettings {
     /// Calls at the same time, per listener; more are shed.
     pub concurrency: usize,
+    /// Sagas that one orchestrator drives at the same time. A fifth of them is kept for those it takes over.
+    pub driven_sagas: usize,
     /// Largest message on the public listener.
     pub public_message_bytes: usize,
     /// Largest message on the internal listener.
@@ -224,6 +226,7 @@ impl Settings {
             },
             limits: LimitSettings {
                 concurrency: 512,
+                driven_sagas: 2_000,
                 public_message_bytes: 64 * 1024,
                 internal_message_bytes: 1024 * 1024,
                 default_deadline_ms: 10_000,

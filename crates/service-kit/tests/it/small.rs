@@ -128,6 +128,27 @@ impl saga::saga_service_server::SagaService for Sagas {
         Ok(Response::new(saga::RetrySagaResponse::default()))
     }
 
+    async fn explain_saga(
+        &self,
+        _: Request<saga::ExplainSagaRequest>,
+    ) -> Result<Response<saga::SagaExplanation>, Status> {
+        Ok(Response::new(saga::SagaExplanation::default()))
+    }
+
+    async fn pause_saga(
+        &self,
+        _: Request<saga::PauseSagaRequest>,
+    ) -> Result<Response<saga::PauseSagaResponse>, Status> {
+        Ok(Response::new(saga::PauseSagaResponse::default()))
+    }
+
+    async fn list_operator_actions(
+        &self,
+        _: Request<saga::ListOperatorActionsRequest>,
+    ) -> Result<Response<saga::ListOperatorActionsResponse>, Status> {
+        Ok(Response::new(saga::ListOperatorActionsResponse::default()))
+    }
+
     async fn abort_saga(
         &self,
         _: Request<saga::AbortSagaRequest>,

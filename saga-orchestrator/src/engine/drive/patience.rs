@@ -90,8 +90,35 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         })
     }
 
+    /// Parks the saga because an operator wants it, whatever it was parked for before.
+    pub(super) fn park_as_asked(&mut self) {
+        let shape = &self.saga.script.shape;
+        let _ = self.log.record(shape, Event::Resumed);
+        let _ = self.log.record(shape, Event::Parked(Reason::PausedByOperator));
+        // Nothing went wrong, and what did before explains nothing now.
+        self.trouble = None;
+        self.shown = Status::Running;
+    }
+
+    /// Waits until an operator lets the saga go on; time does not. False: leave it.
+    async fn wait_paused(&mut self) -> bool {
+        self.recorder.pausing(Duration::MAX);
+        while !self.saga.control.is_stopped() {
+            if self.saga.control.take_resume() {
+                let _ = self.log.record(&self.saga.script.shape, Event::Resumed);
+                self.round = Round::new(None);
+                return true;
+            }
+            self.saga.control.rung().await;
+        }
+        false
+    }
+
     /// Waits until a parked saga is to be tried again. False: leave it.
     pub(super) async fn wait_parked(&mut self) -> bool {
+        if self.log.parked() == Some(Reason::PausedByOperator) {
+            return self.wait_paused().await;
+        }
         let retry = self.engine.pace.parked_retry;
         self.recorder.pausing(retry);
         // A saga that only waits for a participant is tried as soon as that is back; poison is not.

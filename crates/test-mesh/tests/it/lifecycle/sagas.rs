@@ -74,7 +74,7 @@ async fn an_operator_gives_up_what_can_be_given_up_and_nothing_else() {
     let running = ListSagasRequest { kind: "cancel_order".to_owned(), ..Default::default() };
     let sagas = admin.sagas.clone().list_sagas(running).await.unwrap().into_inner().sagas;
     let saga_id = sagas[0].saga_id.clone();
-    let retry = RetrySagaRequest { saga_id: saga_id.clone() };
+    let retry = RetrySagaRequest { saga_id: saga_id.clone(), reason: "a test".to_owned() };
     expect_refusal(admin.sagas.clone().retry_saga(retry).await, Reason::SagaNotParked);
     let abort =
         |saga_id: &str| AbortSagaRequest { saga_id: saga_id.to_owned(), reason: "a drill".to_owned() };
