@@ -5,11 +5,13 @@ use std::path::PathBuf;
 /// Every file that holds a service or a message of ours.
 const FILES: &[&str] = &[
     "brokerage/common/v1/common.proto",
+    "brokerage/common/v1/inbox.proto",
     "brokerage/trading/v1/trading.proto",
     "brokerage/order/v1/order.proto",
     "brokerage/order/v1/participant.proto",
     "brokerage/asset/v1/asset.proto",
     "brokerage/asset/v1/participant.proto",
+    "brokerage/saga/v1/intent.proto",
     "brokerage/saga/v1/saga.proto",
 ];
 

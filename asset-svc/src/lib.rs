@@ -10,7 +10,7 @@ pub mod store;
 use brokerage_proto::asset::v1::asset_participant_server::{self, AssetParticipantServer};
 use brokerage_proto::asset::v1::asset_service_server::{self, AssetServiceServer};
 use brokerage_proto::asset::v1::customer_service_server::{self, CustomerServiceServer};
-use service_kit::executor::Executor;
+use service_kit::executor::{Executor, serve_first_steps};
 use service_kit::run::{BootError, Kit, Routes, Service};
 use service_kit::seal::Sealers;
 use sqlx::migrate::Migrator;
@@ -51,7 +51,7 @@ impl Service for AssetService {
         let internal = tonic::service::Routes::new(
             AssetParticipantServer::new(participant).max_decoding_message_size(limits.internal_message_bytes),
         );
-        Ok(Routes {
+        let routes = Routes {
             public,
             internal,
             public_descriptors: vec![
@@ -59,6 +59,7 @@ impl Service for AssetService {
                 customer_service_server::SERVICE_NAME,
             ],
             internal_descriptors: vec![asset_participant_server::SERVICE_NAME],
-        })
+        };
+        Ok(serve_first_steps(&kit, routes))
     }
 }

@@ -2,7 +2,7 @@
 
 use brokerage_proto::order::v1::order_participant_server::{self, OrderParticipantServer};
 use brokerage_proto::order::v1::order_service_server::{self, OrderServiceServer};
-use service_kit::executor::Executor;
+use service_kit::executor::{Executor, serve_first_steps};
 use service_kit::run::{BootError, Kit, Routes, Service};
 use sqlx::migrate::Migrator;
 
@@ -33,11 +33,12 @@ impl Service for OrderService {
         let public = OrderServiceServer::new(public).max_decoding_message_size(limits.public_message_bytes);
         let participant =
             OrderParticipantServer::new(participant).max_decoding_message_size(limits.internal_message_bytes);
-        Ok(Routes {
+        let routes = Routes {
             public: tonic::service::Routes::new(public),
             internal: tonic::service::Routes::new(participant),
             public_descriptors: vec![order_service_server::SERVICE_NAME],
             internal_descriptors: vec![order_participant_server::SERVICE_NAME],
-        })
+        };
+        Ok(serve_first_steps(&kit, routes))
     }
 }

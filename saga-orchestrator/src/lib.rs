@@ -23,7 +23,7 @@ use engine::drive::Engine;
 use engine::links::Links;
 use engine::pace::Pace;
 use grpc::{Desk, SagaApi, TradingApi};
-use participants::{Grpc, Terms};
+use participants::{Grpc, Inboxes, Terms};
 use shell::{Changes, Drivers, FrontDoor, Meters, RedisLink};
 use store::Store;
 
@@ -46,6 +46,7 @@ impl Service for Orchestrator {
     async fn build(kit: Kit) -> Result<Routes, BootError> {
         let pace = Pace::scaled(kit.settings.time_scale);
         let grpc = Grpc::connect(&kit.settings, &pace)?;
+        let inboxes = Inboxes::connect(&kit.settings, pace.attempt * 4)?;
         let redis =
             kit.settings.redis_url.as_deref().map(RedisLink::new).transpose().map_err(BootError::service)?;
         let store = Store::start(&kit);
@@ -61,6 +62,8 @@ impl Service for Orchestrator {
             tracing::warn!("no heartbeat yet: {}", fault.chain());
         }
         kit.tasks.spawn(shell::watch_links(kit.clone(), Arc::clone(&drivers), meters.clone()));
+        let search = (store.clone(), inboxes);
+        kit.tasks.spawn(shell::adopt_orphans(kit.clone(), Arc::clone(&drivers), search, meters.clone()));
         kit.tasks.spawn(shell::recover(kit.clone(), Arc::clone(&drivers), store.clone(), meters));
         let desk = Desk { drivers, store, terms, door: FrontDoor::new(redis), changes, kit: kit.clone() };
         let bytes = kit.settings.limits.public_message_bytes;

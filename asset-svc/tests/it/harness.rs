@@ -231,7 +231,14 @@ pub fn fresh() -> String {
 }
 
 pub fn context(saga_id: &str, step: u32) -> Option<common::StepContext> {
-    Some(common::StepContext { saga_id: saga_id.to_owned(), step, epoch: 1, not_after: None, attempt: 1 })
+    Some(common::StepContext {
+        saga_id: saga_id.to_owned(),
+        step,
+        epoch: 1,
+        not_after: None,
+        attempt: 1,
+        intent: Vec::new(),
+    })
 }
 
 pub fn deposit(customer: &str, asset: &str, amount: &str) -> wire::DepositRequest {

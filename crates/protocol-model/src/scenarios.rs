@@ -85,7 +85,11 @@ pub fn wide_stage(drivers: usize) -> Cast {
     let steps = roles.into_iter().zip(names).map(step).collect();
     let shape = Shape { kind: "wide_stage", version: 1, steps, pivot: 2 };
     let nothing = order::AwaitDrain { order_id: Uuid::from_u128(1).into() }.into();
-    Cast { saga_id: Uuid::from_u128(1).into(), script: Script { shape, commands: vec![nothing; 4] }, drivers }
+    Cast {
+        saga_id: Uuid::from_u128(1).into(),
+        script: Script { shape, commands: vec![nothing; 4], intent: Vec::new() },
+        drivers,
+    }
 }
 
 /// Each saga alone.

@@ -20,6 +20,8 @@ pub struct ByHand {
     pub saga_id: String,
     /// Sent with each step.
     pub epoch: u64,
+    /// Sent with the first step; nobody can adopt a saga without.
+    pub intent: Vec<u8>,
     /// order-svc's steps.
     pub order: OrderParticipantClient<Wire>,
     /// asset-svc's steps.
@@ -65,6 +67,7 @@ impl Brokerage {
         ByHand {
             saga_id: fresh(),
             epoch: 1,
+            intent: Vec::new(),
             order: OrderParticipantClient::new(caller.on(&self.order.internal)),
             asset: AssetParticipantClient::new(caller.on(&self.asset.internal)),
         }
@@ -134,7 +137,8 @@ impl Brokerage {
 impl ByHand {
     fn context(&self, step: u32) -> Option<StepContext> {
         let saga_id = self.saga_id.clone();
-        Some(StepContext { saga_id, step, epoch: self.epoch, not_after: None, attempt: 1 })
+        let intent = if step == 0 { self.intent.clone() } else { Vec::new() };
+        Some(StepContext { saga_id, step, epoch: self.epoch, not_after: None, attempt: 1, intent })
     }
 }
 

@@ -65,6 +65,13 @@ impl Step {
 
     pub fn context(&self) -> Option<StepContext> {
         let saga_id = self.saga.to_string();
-        Some(StepContext { saga_id, step: self.number, epoch: 1, not_after: None, attempt: 1 })
+        Some(StepContext {
+            saga_id,
+            step: self.number,
+            epoch: 1,
+            not_after: None,
+            attempt: 1,
+            intent: Vec::new(),
+        })
     }
 }

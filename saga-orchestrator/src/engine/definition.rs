@@ -141,6 +141,8 @@ pub struct Script {
     pub shape: Shape,
     /// One command a step, in order.
     pub commands: Vec<Command>,
+    /// Sent along with the first stage, so that a participant remembers what the saga can be rebuilt from. May be empty.
+    pub intent: Vec<u8>,
 }
 
 impl<I> Saga<I> {
@@ -169,6 +171,7 @@ impl<I> Saga<I> {
             add(step.name, Role::Retriable, stage, Patience::Endless, (step.call)(input));
         }
         let pivot = self.stages.iter().map(|members| members.len()).sum();
-        Script { shape: Shape { kind: self.kind, version: self.version, steps, pivot }, commands }
+        let shape = Shape { kind: self.kind, version: self.version, steps, pivot };
+        Script { shape, commands, intent: Vec::new() }
     }
 }

@@ -309,6 +309,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
             epoch: self.epoch,
             not_after: link.void_at(self.engine.clock.now(), self.engine.pace.void_after),
             attempt: self.attempts.get(step).map_or(1, |counts| counts[usize::from(direction.is_undo())]),
+            intent: if shape.stage == 0 && !direction.is_undo() { &self.saga.script.intent } else { &[] },
         };
         let (before, after) = if direction.is_undo() { ("undoing", "undone") } else { ("sending", "heard") };
         crash::point("engine", before, Some(shape.name));

@@ -33,6 +33,8 @@ pub struct Pace {
     pub lease: Duration,
     /// Owners beat, and look for sagas without a driver, so often.
     pub recovery: Duration,
+    /// Sagas that this database has lost are looked for so often, among steps that are at least as old.
+    pub anti_entropy: Duration,
     /// A participant's breaker looks at the calls of so long.
     pub breaker_window: Duration,
     /// While it is open, one call in so long finds out whether it may close.
@@ -62,6 +64,7 @@ impl Pace {
             void_after: millis(60_000),
             lease: millis(5_000),
             recovery: millis(1_000),
+            anti_entropy: millis(60_000),
             breaker_window: millis(5_000),
             breaker_probe: millis(1_000),
             retry_trickle: millis(100),

@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub not_after: DateTime<Utc>,
     /// Counts the attempts of this step in this direction, from 1.
     pub attempt: u32,
+    /// With a step of the first stage: what the saga can be rebuilt from. Empty otherwise.
+    pub intent: &'a [u8],
 }
 
 /// What came back from one attempt.

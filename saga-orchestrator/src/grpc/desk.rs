@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::engine::drive::Outcome;
-use crate::participants::Terms;
+use crate::participants::{self, Terms};
 use crate::sagas::{self, Input, Kind};
 use crate::shell::{Assigned, Changes, Drivers, Fate, FrontDoor};
 use crate::store::{Accepted, Intent, Known, Store};
@@ -139,6 +139,7 @@ impl Desk {
     async fn accept(&self, intent: Intent, saga_id: SagaId, input: Input) -> ApiResult<Ticket> {
         let (tell, told) = oneshot::channel::<Result<Ticket, Fault>>();
         let (store, drivers) = (self.store.clone(), Arc::clone(&self.drivers));
+        let known = participants::encode(&intent);
         let work = async move {
             match store.accept(intent).await {
                 Ok(Accepted::New) => {
@@ -147,7 +148,7 @@ impl Desk {
                     let _ = tell.send(Ok(Ticket::New(running.fate())));
                     if is_new {
                         let (epoch, giving_up, paused) = (FIRST_EPOCH, None, false);
-                        let assigned = Assigned { saga_id, input, epoch, giving_up, paused };
+                        let assigned = Assigned { saga_id, input, epoch, giving_up, paused, intent: known };
                         drivers.drive(assigned, running).await;
                     }
                 }

@@ -4,6 +4,7 @@
 
 mod classify;
 mod courier;
+mod inboxes;
 mod terms;
 mod wire;
 
@@ -21,6 +22,7 @@ use service_kit::run::BootError;
 use service_kit::settings::Settings;
 use tonic::{Response, Status};
 
+pub use inboxes::{Inboxes, Remembered, encode};
 pub use terms::{InstrumentTerms, OrderTerms, Terms, Which};
 
 use crate::engine::pace::Pace;

@@ -17,6 +17,7 @@ pub(super) fn context(request: &Request<'_>) -> StepContext {
         epoch: request.epoch,
         not_after: Some(timestamp(request.not_after)),
         attempt: request.attempt,
+        intent: request.intent.to_vec(),
     }
 }
 

@@ -23,6 +23,7 @@ use super::scribe::{Desk, Scribe};
 use super::{Changes, Live, Meters};
 use crate::engine::control::Control;
 use crate::engine::decide::Status;
+use crate::engine::definition::Script;
 use crate::engine::drive::{Assignment, End, Engine, Outcome};
 use crate::participants::Grpc;
 use crate::sagas::Input;
@@ -87,6 +88,8 @@ pub struct Assigned {
     pub giving_up: Option<Reason>,
     /// Somebody wants it parked.
     pub paused: bool,
+    /// What it can be rebuilt from, for the participants to remember.
+    pub intent: Vec<u8>,
 }
 
 /// All drivers of this process.
@@ -188,14 +191,16 @@ impl Drivers {
 
     /// Drives a registered saga to its end. Run it in a tracked task: nobody may drop it halfway.
     pub async fn drive(&self, assigned: Assigned, running: Arc<Running>) {
-        let Assigned { saga_id, input, epoch, giving_up, paused } = assigned;
+        let Assigned { saga_id, input, epoch, giving_up, paused, intent } = assigned;
         if paused {
             running.control.pause();
         }
         let kind = input.kind().as_str();
         let span = tracing::info_span!("saga", %saga_id, kind);
         self.meters.active.with_label_values(&[kind]).inc();
-        self.drive_inside(saga_id, (input, epoch, giving_up), &running).instrument(span).await;
+        let mut script = input.script();
+        script.intent = intent;
+        self.drive_inside(saga_id, (script, epoch, giving_up), &running).instrument(span).await;
         self.meters.active.with_label_values(&[kind]).dec();
         let mut all = self.all();
         all.remove(&saga_id);
@@ -207,11 +212,10 @@ impl Drivers {
     async fn drive_inside(
         &self,
         saga_id: SagaId,
-        (input, epoch, giving_up): (Input, u64, Option<Reason>),
+        (script, epoch, giving_up): (Script, u64, Option<Reason>),
         running: &Arc<Running>,
     ) {
         let started = Instant::now();
-        let script = input.script();
         let kind = script.shape.kind;
         let (store, changes) = (self.store.clone(), self.changes.clone());
         let (meters, parked) = (self.meters.clone(), Arc::clone(&self.parked));

@@ -28,6 +28,8 @@ pub struct Meters {
     pub oldest_seconds: IntGaugeVec,
     /// `saga_failed_scans_total`: recovery scans that failed.
     pub failed_scans: IntCounterVec,
+    /// `saga_orphans_adopted_total{kind}`: lost here, and adopted from a participant. 0 in normal runs; alarm on this.
+    pub orphans: IntCounterVec,
     /// `saga_breaker_position{participant}`: 0 closed, 1 half-open, 2 open.
     pub breaker_position: IntGaugeVec,
     /// `saga_breaker_opened_total{participant}`.
@@ -72,6 +74,11 @@ impl Meters {
             )?,
             backlog: metrics.gauge("saga_trail_backlog", "Marks and notes that wait.", &[])?,
             failed_scans: metrics.counter("saga_failed_scans_total", "Recovery scans that failed.", &[])?,
+            orphans: metrics.counter(
+                "saga_orphans_adopted_total",
+                "Sagas lost here and adopted from a participant.",
+                &["kind"],
+            )?,
             breaker_position: metrics.gauge(
                 "saga_breaker_position",
                 "Circuit breaker: 0 closed, 1 half-open, 2 open.",

@@ -10,8 +10,8 @@ use service_kit::run::Kit;
 
 use super::{Assigned, Drivers, Meters};
 use crate::engine::decide::Status;
-use crate::sagas;
-use crate::store::{Leases, Mark, Orphan, Store, TrailItem};
+use crate::store::{Intent, Leases, Mark, Orphan, Store, TrailItem};
+use crate::{participants, sagas};
 
 /// How often drivers are asked again to leave, at the end.
 const LEAVING: Duration = Duration::from_millis(50);
@@ -80,7 +80,8 @@ pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> 
             let epoch = u64::try_from(orphan.epoch).unwrap_or(0);
             let giving_up = orphan.abort_asked.then_some(Reason::AbortedByOperator);
             let paused = orphan.paused;
-            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up, paused }))
+            let intent = remembered(orphan, &input, drivers.me);
+            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent }))
         }
         Err(unreadable) => {
             tracing::error!(%saga_id, "saga {saga_id} cannot be read and is parked: {unreadable}");
@@ -90,6 +91,23 @@ pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> 
             None
         }
     }
+}
+
+/// What the participants shall remember of it.
+fn remembered(orphan: Orphan, input: &sagas::Input, owner: uuid::Uuid) -> Vec<u8> {
+    let Ok(request_hash) = orphan.request_hash.try_into() else { return Vec::new() };
+    participants::encode(&Intent {
+        saga_id: orphan.saga_id,
+        kind: input.kind().as_str(),
+        version: orphan.version,
+        caller: orphan.caller,
+        request_id: orphan.request_id,
+        request_hash,
+        input: orphan.input.to_string(),
+        orders: [None, None],
+        conflict_key: None,
+        owner,
+    })
 }
 
 fn note_of(saga_id: SagaId, epoch: i64, mark: Mark) -> TrailItem {

@@ -123,7 +123,9 @@ impl Store {
         let room = i64::try_from(room.min(ADOPTIONS_MAX)).unwrap_or_default();
         match self.upkeep.submit(Chore::Adopt { owner, driven, leases, room }).await.context("adopt sagas")? {
             Done::Taken(orphans) => Ok(orphans),
-            Done::Nothing | Done::Owned(_) | Done::Lost(_) | Done::Operated(_) => Ok(Vec::new()),
+            Done::Nothing | Done::Owned(_) | Done::Lost(_) | Done::Operated(_) | Done::Unknown(_) => {
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -134,7 +136,7 @@ impl Store {
     pub async fn operate(&self, operation: Operation) -> Result<Option<Operated>, Fault> {
         match self.upkeep.submit(Chore::Operate(operation)).await.context("operate on a saga")? {
             Done::Operated(operated) => Ok(operated),
-            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Lost(_) => Ok(None),
+            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Lost(_) | Done::Unknown(_) => Ok(None),
         }
     }
 
@@ -147,7 +149,7 @@ impl Store {
             Chore::Raise { owner, saga_id: saga_id.uuid(), epoch: i64::try_from(epoch).unwrap_or(i64::MAX) };
         match self.upkeep.submit(chore).await.context("raise an epoch")? {
             Done::Owned(ours) => Ok(ours),
-            Done::Nothing | Done::Taken(_) | Done::Lost(_) | Done::Operated(_) => Ok(true),
+            Done::Nothing | Done::Taken(_) | Done::Lost(_) | Done::Operated(_) | Done::Unknown(_) => Ok(true),
         }
     }
 
@@ -161,7 +163,25 @@ impl Store {
         }
         match self.upkeep.submit(Chore::Lost { owner, driven }).await.context("look for lost sagas")? {
             Done::Lost(lost) => Ok(lost),
-            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Operated(_) => Ok(Vec::new()),
+            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Operated(_) | Done::Unknown(_) => {
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Which of these sagas this database has never heard of.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn unknown(&self, saga_ids: Vec<Uuid>) -> Result<Vec<Uuid>, Fault> {
+        if saga_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.upkeep.submit(Chore::Unknown { saga_ids }).await.context("look for unknown sagas")? {
+            Done::Unknown(unknown) => Ok(unknown),
+            Done::Nothing | Done::Owned(_) | Done::Taken(_) | Done::Lost(_) | Done::Operated(_) => {
+                Ok(Vec::new())
+            }
         }
     }
 }

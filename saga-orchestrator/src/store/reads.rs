@@ -205,6 +205,24 @@ impl Store {
         self.reads.run("read a heartbeat", read).await
     }
 
+    /// Whether no owner that beats is older than this one.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn is_eldest(&self, me: Uuid, lease: Duration) -> Result<bool, Fault> {
+        let lease = interval(lease);
+        let read = move |pool| async move {
+            let is_eldest = sqlx::query_scalar!(
+                r#"SELECT NOT EXISTS (SELECT 1 FROM owners
+                                      WHERE owner < $1 AND beat_at > clock_timestamp() - $2::interval) AS "eldest!""#,
+                me,
+                lease,
+            );
+            Ok(is_eldest.fetch_one(&pool).await?)
+        };
+        self.reads.run("look for the eldest owner", read).await
+    }
+
     /// The sagas that are under way on an order, besides one.
     ///
     /// # Errors

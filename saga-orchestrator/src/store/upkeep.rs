@@ -32,6 +32,12 @@ pub struct Orphan {
     pub abort_asked: bool,
     /// An operator wants it parked.
     pub paused: bool,
+    /// Who asked for it.
+    pub caller: String,
+    /// With which request id.
+    pub request_id: Uuid,
+    /// Over the request.
+    pub request_hash: Vec<u8>,
 }
 
 pub(super) enum Chore {
@@ -41,6 +47,7 @@ pub(super) enum Chore {
     Operate(Operation),
     Raise { owner: Uuid, saga_id: Uuid, epoch: i64 },
     Lost { owner: Uuid, driven: Vec<Uuid> },
+    Unknown { saga_ids: Vec<Uuid> },
 }
 
 pub(super) enum Done {
@@ -49,6 +56,7 @@ pub(super) enum Done {
     Owned(bool),
     Lost(Vec<SagaId>),
     Operated(Option<Operated>),
+    Unknown(Vec<Uuid>),
 }
 
 pub(super) struct Upkeep;
@@ -72,6 +80,7 @@ impl Work for Upkeep {
                 Chore::Operate(operation) => Done::Operated(operate::operate(tx, operation).await?),
                 Chore::Raise { owner, saga_id, epoch } => raise(tx, *owner, *saga_id, *epoch).await?,
                 Chore::Lost { owner, driven } => lost(tx, *owner, driven).await?,
+                Chore::Unknown { saga_ids } => unknown(tx, saga_ids).await?,
             });
         }
         Ok(answers)
@@ -157,7 +166,7 @@ pub(super) async fn assign(
                           reason = CASE WHEN status = 5 AND NOT paused THEN NULL ELSE reason END,
                           detail = CASE WHEN status = 5 AND NOT paused THEN NULL ELSE detail END
          WHERE saga_id = ANY($2) AND ended_at IS NULL
-         RETURNING saga_id, kind, version, input, epoch, abort_asked, paused",
+         RETURNING saga_id, kind, version, input, epoch, abort_asked, paused, caller, request_id, request_hash",
         me,
         saga_ids,
     )
@@ -171,6 +180,9 @@ pub(super) async fn assign(
         epoch: row.epoch,
         abort_asked: row.abort_asked,
         paused: row.paused,
+        caller: row.caller,
+        request_id: row.request_id,
+        request_hash: row.request_hash,
     });
     Ok(orphans.collect())
 }
@@ -198,6 +210,18 @@ async fn lost(tx: &mut PgConnection, me: Uuid, driven: &[Uuid]) -> Result<Done, 
     .fetch_all(tx)
     .await?;
     Ok(Done::Lost(lost.into_iter().map(SagaId::from).collect()))
+}
+
+/// Which of these this database has never heard of.
+async fn unknown(tx: &mut PgConnection, saga_ids: &[Uuid]) -> Result<Done, LaneError> {
+    let unknown = sqlx::query_scalar!(
+        r#"SELECT DISTINCT begun.saga_id AS "saga_id!" FROM unnest($1::uuid[]) AS begun (saga_id)
+           WHERE NOT EXISTS (SELECT 1 FROM sagas s WHERE s.saga_id = begun.saga_id)"#,
+        saga_ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(Done::Unknown(unknown))
 }
 
 pub(super) fn interval(duration: std::time::Duration) -> PgInterval {

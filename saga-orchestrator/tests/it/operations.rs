@@ -252,3 +252,21 @@ async fn new_sagas_are_refused_before_the_room_for_taking_over_is_used_up() {
     mesh.fakes.feel_well("await_drain");
     full.until(taken, SagaStatus::Completed).await;
 }
+
+#[tokio::test]
+async fn neither_parked_sagas_nor_silent_watchers_keep_a_process_that_shall_end() {
+    let mesh = Mesh::start().await;
+    let process = mesh.process().await;
+    let parked = waits_for_drain(&mesh, &process, &Uuid::now_v7().to_string()).await;
+    pause(&process, &parked.saga_id, "a drain").await.unwrap();
+    process.until(&parked.saga_id, SagaStatus::Parked).await;
+    let waiting = waits_for_drain(&mesh, &process, &Uuid::now_v7().to_string()).await;
+    // Somebody watches and never reads.
+    let watch = wire::WatchSagaRequest { saga_id: waiting.saga_id };
+    let unread = process.sagas().watch_saga(as_user("token-admin", watch)).await.unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), process.stop()).await;
+    assert!(ended.is_ok(), "it outlives its end");
+    assert_eq!(mesh.count("SELECT count(*) FROM owners").await, 0, "its sagas are free at once");
+    drop(unread);
+    assert!(waiting.answer.await.unwrap().is_err(), "the saga goes on elsewhere, and the caller asks again");
+}

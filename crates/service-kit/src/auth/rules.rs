@@ -64,6 +64,8 @@ pub const RULES: &[(&str, Access)] = &[
     ("/brokerage.asset.v1.AssetParticipant/Compensate", SERVICE),
     ("/brokerage.asset.v1.AssetParticipant/DoSteps", SERVICE),
     ("/brokerage.asset.v1.AssetParticipant/GetCustomerTerms", SERVICE),
+    ("/brokerage.common.v1.InboxParticipant/ListFirstSteps", SERVICE),
+    ("/brokerage.common.v1.InboxParticipant/GetIntents", SERVICE),
     ("/brokerage.saga.v1.SagaService/GetSaga", ADMIN_AUDITOR),
     ("/brokerage.saga.v1.SagaService/ListSagas", ADMIN_AUDITOR),
     ("/brokerage.saga.v1.SagaService/WatchSaga", ADMIN_AUDITOR),
@@ -180,6 +182,7 @@ mod tests {
                 "PlaceHold ReleaseHold SettleTrade Compensate DoSteps GetCustomerTerms",
                 [false, false, false, false, true],
             ),
+            ("common.v1.InboxParticipant", "ListFirstSteps GetIntents", [false, false, false, false, true]),
             (
                 "saga.v1.SagaService",
                 "GetSaga ListSagas WatchSaga ExplainSaga ListOperatorActions",

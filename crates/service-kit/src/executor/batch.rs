@@ -31,6 +31,7 @@ pub(super) struct Request<C> {
     pub operation: Operation,
     pub command: C,
     pub hash: Vec<u8>,
+    pub intent: Option<Vec<u8>>,
     pub traceparent: Option<String>,
 }
 
@@ -92,7 +93,10 @@ impl<B: Books> BookWork<B> {
             match guarded(&request.command, || self.books.execute(world, &at, &request.command))? {
                 Ok(done) => {
                     let reply = Reply::Done { answer: done.answer.clone(), replayed: false };
-                    let row = Row { effect: done.effect, answer: done.answer, ..request.row(Verdict::Done) };
+                    let (effect, answer) = (done.effect, done.answer);
+                    // Only what has an effect can be left behind.
+                    let intent = request.intent.clone();
+                    let row = Row { effect, answer, intent, ..request.row(Verdict::Done) };
                     (row, reply)
                 }
                 // A broken row or rule is ours: remembered, it would pass for a business answer for ever.
@@ -212,6 +216,7 @@ impl<C: Command> Request<C> {
             command: self.command.name(),
             effect: serde_json::Value::Null,
             answer: Vec::new(),
+            intent: None,
         }
     }
 }

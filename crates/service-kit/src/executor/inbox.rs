@@ -49,6 +49,8 @@ pub(super) struct Row {
     pub command: &'static str,
     pub effect: serde_json::Value,
     pub answer: Vec<u8>,
+    /// What came with a first step; written, never read back here.
+    pub intent: Option<Vec<u8>>,
 }
 
 /// What a batch knows of the inbox: rows as stored, and what the batch itself adds.
@@ -108,6 +110,7 @@ impl Inbox {
                 command: "",
                 effect: row.effect.unwrap_or_default(),
                 answer: row.answer.unwrap_or_default(),
+                intent: None,
             };
             inbox.rows.insert(Key { saga_id, step }, row);
             let highest = inbox.epochs.entry(saga_id).or_insert(epoch);
@@ -179,7 +182,7 @@ impl Inbox {
         let (mut sagas, mut steps, mut verdicts) = (Vec::with_capacity(count), Vec::new(), Vec::new());
         let (mut reasons, mut details, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut epochs, mut commands) = (Vec::new(), Vec::new());
-        let (mut effects, mut answers) = (Vec::new(), Vec::new());
+        let (mut effects, mut answers, mut intents) = (Vec::new(), Vec::new(), Vec::new());
         for key in &self.inserted {
             let Some(row) = self.rows.get(key) else { continue };
             sagas.push(key.saga_id);
@@ -192,6 +195,7 @@ impl Inbox {
             commands.push(row.command.to_owned());
             effects.push(row.effect.clone());
             answers.push(row.answer.clone());
+            intents.push(row.intent.clone());
         }
         let written = sqlx::query_scalar!(
             r#"WITH events AS (
@@ -201,12 +205,13 @@ impl Inbox {
                         AS u(id, aggregatetype, aggregateid, type, payload, seq)
                ), decided AS (
                    INSERT INTO inbox (saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect,
-                                      answer)
+                                      answer, intent)
                    SELECT u.saga_id, u.step, u.verdict, u.reason, u.detail, u.request_hash, u.epoch, u.command,
-                          u.effect, u.answer
+                          u.effect, u.answer, u.intent
                    FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
-                               $7::bigint[], $8::text[], $9::jsonb[], $10::bytea[])
-                        AS u(saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect, answer)
+                               $7::bigint[], $8::text[], $9::jsonb[], $10::bytea[], $18::bytea[])
+                        AS u(saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect, answer,
+                             intent)
                    ON CONFLICT DO NOTHING RETURNING 1
                )
                SELECT count(*) AS "count!" FROM decided"#,
@@ -227,6 +232,7 @@ impl Inbox {
             &events.payloads,
             &events.seqs,
             traceparent,
+            &intents as &[Option<Vec<u8>>],
         )
         .fetch_one(tx)
         .await?;

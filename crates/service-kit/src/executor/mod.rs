@@ -12,6 +12,7 @@
 
 mod batch;
 mod books;
+mod first_steps;
 mod inbox;
 mod outbox;
 pub mod rule;
@@ -26,6 +27,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use books::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
+pub use first_steps::serve_first_steps;
 pub use inbox::Key;
 pub use together::{STEPS_MAX, do_together};
 
@@ -34,6 +36,9 @@ use crate::lane::Lane;
 use crate::run::Kit;
 use crate::validate::Fields;
 use batch::{BookWork, Decided, Operation, Reply, Request};
+
+/// No intent is larger.
+const INTENT_BYTES_MAX: usize = 8 * 1024;
 
 /// Names the key of a command that touches one service only: (caller, RPC, request id).
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +167,7 @@ impl<B: Books> Executor<B> {
             operation,
             command,
             hash,
+            intent: context.intent,
             traceparent: crate::telemetry::current_traceparent(),
         };
         Ok(self.lanes[lane].submit(request).await?)
@@ -177,6 +183,8 @@ struct Context {
     key: Key,
     epoch: i64,
     not_after: Option<DateTime<Utc>>,
+    /// Kept with the verdict, for anti-entropy.
+    intent: Option<Vec<u8>>,
 }
 
 impl Context {
@@ -195,7 +203,11 @@ impl Context {
                     .ok_or_else(|| invalid("not_after is no instant"))?,
             ),
         };
-        Ok(Self { key: Key { saga_id, step }, epoch, not_after })
+        let intent = (!context.intent.is_empty()).then(|| context.intent.clone());
+        if intent.as_ref().is_some_and(|intent| intent.len() > INTENT_BYTES_MAX) {
+            return Err(invalid("intent is too large"));
+        }
+        Ok(Self { key: Key { saga_id, step }, epoch, not_after, intent })
     }
 
     fn of_once(once: Once<'_>) -> ApiResult<Self> {
@@ -205,7 +217,7 @@ impl Context {
         // The parts are separated by a character that neither a subject nor an RPC name may hold.
         let name = format!("{}\n{}\n{request_id}", once.caller, once.rpc);
         let saga_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-        Ok(Self { key: Key { saga_id, step: 0 }, epoch: 0, not_after: None })
+        Ok(Self { key: Key { saga_id, step: 0 }, epoch: 0, not_after: None, intent: None })
     }
 }
 

@@ -61,7 +61,14 @@ fn kit(url: &str) -> Kit {
 }
 
 fn saga() -> StepContext {
-    StepContext { saga_id: Uuid::now_v7().to_string(), step: 0, epoch: 1, not_after: None, attempt: 1 }
+    StepContext {
+        saga_id: Uuid::now_v7().to_string(),
+        step: 0,
+        epoch: 1,
+        not_after: None,
+        attempt: 1,
+        intent: Vec::new(),
+    }
 }
 
 fn add(by: i64) -> Count {

@@ -7,6 +7,7 @@ mod idempotency;
 mod kill;
 mod lifecycle;
 mod matrix;
+mod orphans;
 mod roles;
 mod twelve_failures;
 mod watchfulness;

@@ -73,6 +73,7 @@ impl Saboteur {
                 epoch: 1,
                 not_after: late.not_after,
                 attempt: 9,
+                intent: &[],
             };
             self.world.grpc.send(&request).await;
         }
