@@ -172,7 +172,11 @@ fn known(outcome: StepOutcome) -> Answer {
         Some(step_outcome::Kind::Reply(reply)) => classify::reply(&reply),
         Some(step_outcome::Kind::Fault(fault)) => {
             let status = Status::new(Code::from_i32(fault.code), fault.message);
-            Answer { reply: classify::status(&status), database_time: None }
+            match status.code() {
+                // Said by the participant of one step: it is there, whatever is wrong with the step.
+                Code::Internal => unknown(TroubleKind::Faulted, &format!("Internal: {}", status.message())),
+                _other => Answer { reply: classify::status(&status), database_time: None },
+            }
         }
         None => unknown(TroubleKind::NoAnswer, "a step without an outcome"),
     }
