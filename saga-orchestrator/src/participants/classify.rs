@@ -52,6 +52,7 @@ pub(super) fn status(status: &Status) -> Reply {
         Code::Unavailable if defect::is_seeded("unavailable_means_rejected") => {
             Reply::Rejected(Reason::GaveUp)
         }
+        Code::DeadlineExceeded if defect::is_seeded("timeout_means_done") => Reply::Done,
         Code::ResourceExhausted => unknown(TroubleKind::Busy),
         Code::Unauthenticated | Code::PermissionDenied => unknown(TroubleKind::Forbidden),
         // With our reason it comes from the service itself, not from what is between us.

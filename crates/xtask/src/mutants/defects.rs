@@ -121,6 +121,18 @@ pub const DEFECTS: &[Defect] = &[
         "one bad command fails all that travel with it",
         "executor::a_poison_command_hurts_only_itself",
     ),
+    service(
+        KIT,
+        "event_forgotten",
+        "a change leaves no event",
+        "executor::a_repeated_step_gets_its_first_verdict_and_changes_nothing",
+    ),
+    unit(
+        KIT,
+        "seal_unchained",
+        "a seal does not cover the one before it",
+        "seal::digest::tests::the_first_link_is_the_hash_of_32_zero_bytes_and_the_content",
+    ),
     unit(
         KIT,
         "page_token_unbound",
@@ -164,6 +176,18 @@ pub const DEFECTS: &[Defect] = &[
         "a frozen customer places and settles",
         "holds::a_frozen_customer_trades_nothing_and_is_released_as_ever",
     ),
+    service(
+        ASSET,
+        "trade_settled_twice",
+        "a second saga settles the same trade",
+        "holds::a_settlement_is_refused_for_its_reason",
+    ),
+    service(
+        ASSET,
+        "foreign_hold_settled",
+        "a trade takes from somebody else's hold",
+        "holds::a_settlement_is_refused_for_its_reason",
+    ),
     // Orders.
     unit(
         ORDER,
@@ -203,6 +227,12 @@ pub const DEFECTS: &[Defect] = &[
     ),
     service(
         ORDER,
+        "other_numbers_filled",
+        "a fill is not what was reserved",
+        "lives::a_fill_without_its_reservation_or_with_other_numbers_is_refused",
+    ),
+    service(
+        ORDER,
         "label_taken_twice",
         "a customer's label is used again",
         "labels::labels_are_unique_per_customer_and_kept_by_rejected_orders",
@@ -236,6 +266,12 @@ pub const DEFECTS: &[Defect] = &[
         ORCHESTRATOR,
         "unavailable_means_rejected",
         "an outage passes for a refusal",
+        "participants::classify::tests::statuses_are_unknown_or_poison_and_never_a_refusal",
+    ),
+    unit(
+        ORCHESTRATOR,
+        "timeout_means_done",
+        "silence passes for success",
         "participants::classify::tests::statuses_are_unknown_or_poison_and_never_a_refusal",
     ),
     service(

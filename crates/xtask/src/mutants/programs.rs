@@ -34,15 +34,13 @@ pub enum Verdict {
 }
 
 impl Programs {
-    /// Builds them as `cargo test` does.
+    /// Builds them as `cargo xtask test` does: the whole workspace, so that nothing is compiled twice.
     ///
     /// # Errors
     /// When something does not compile.
     pub fn build() -> Result<Self> {
-        let mut command = process::cargo(&["test", "--no-run", "--quiet", "--message-format=json"]);
-        for (package, _) in PACKAGES {
-            command.args(["-p", package]);
-        }
+        let mut command =
+            process::cargo(&["test", "--workspace", "--no-run", "--quiet", "--message-format=json"]);
         let output = command
             .env("SQLX_OFFLINE", "true")
             .stderr(Stdio::inherit())
