@@ -58,7 +58,8 @@ pub fn every() -> Result<Vec<Rpc>> {
 fn owner(service: &str) -> Option<MeshService> {
     match service.split('.').nth(1)? {
         "order" => Some(MeshService::Order),
-        "asset" => Some(MeshService::Asset),
+        // Whoever has an inbox serves `common`, alike; one of them is enough.
+        "asset" | "common" => Some(MeshService::Asset),
         "trading" | "saga" => Some(MeshService::Orchestrator),
         _ => None,
     }
