@@ -17,6 +17,7 @@ use brokerage_proto::trading::v1::trading_service_server::{
     SERVICE_NAME as TRADING_SERVICE, TradingServiceServer,
 };
 use service_kit::run::{BootError, Kit, Routes, Service};
+use service_kit::seal::Sealers;
 use sqlx::migrate::Migrator;
 
 use engine::drive::Engine;
@@ -25,7 +26,7 @@ use engine::pace::Pace;
 use grpc::{Desk, SagaApi, TradingApi};
 use participants::{Grpc, Inboxes, Terms};
 use shell::{Changes, Drivers, FrontDoor, Meters, RedisLink};
-use store::Store;
+use store::{OperatorTrail, Store};
 
 /// The orchestrator as a service.
 pub struct Orchestrator;
@@ -50,6 +51,7 @@ impl Service for Orchestrator {
         let redis =
             kit.settings.redis_url.as_deref().map(RedisLink::new).transpose().map_err(BootError::service)?;
         let store = Store::start(&kit);
+        Sealers::new(&kit)?.start::<OperatorTrail>();
         let changes = Changes::start(&kit, redis.as_ref());
         let meters = Meters::new(&kit.metrics)?;
         let terms = Arc::new(Terms::new(grpc.clone(), pace.attempt * 4));

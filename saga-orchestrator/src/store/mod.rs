@@ -6,6 +6,7 @@
 mod intents;
 mod operate;
 mod reads;
+mod seal;
 mod trail;
 mod upkeep;
 
@@ -23,6 +24,7 @@ use uuid::Uuid;
 pub use intents::{Accepted, Intent, Known};
 pub use operate::{Action, ActionFilter, Operated, Operation, Verb};
 pub use reads::{Cursor, Filter, SagaRow};
+pub use seal::OperatorTrail;
 pub use trail::{Entry, Mark, TrailItem};
 pub use upkeep::Orphan;
 

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use asset_svc::store::Journal;
+use saga_orchestrator::store::OperatorTrail;
 use service_kit::seal::Chain;
 use service_kit::seal::rows::Head;
 
@@ -42,7 +43,7 @@ pub use self::report::{Check, Difference, Report};
 pub const SAGA_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Every chain that is walked (A10).
-const CHAINS: [&str; 1] = [Journal::TABLE.chain];
+const CHAINS: [&str; 2] = [Journal::TABLE.chain, OperatorTrail::TABLE.chain];
 
 /// How many rows are compared at a time.
 const PAGE: i64 = 2_000;
@@ -127,13 +128,15 @@ async fn alone(cut: &mut Cut, demands: &Demands) -> Result<(Findings, Vec<Head>)
         let ledger = chain::check::<Journal>(&mut cut.asset, &demands.anchors, &mut findings).await?;
         anyhow::Ok((findings, ledger))
     };
-    let ages = async {
+    let sagas = async {
         let mut findings = Findings::default();
         sagas::ages(&mut cut.sagas_after, demands.saga_age_max, &mut findings).await?;
-        anyhow::Ok(findings)
+        let actions =
+            chain::check::<OperatorTrail>(&mut cut.sagas_after, &demands.anchors, &mut findings).await?;
+        anyhow::Ok((findings, actions))
     };
-    let (mut findings, (of_assets, ledger), of_ages) = tokio::try_join!(orders, assets, ages)?;
+    let (mut findings, (of_assets, ledger), (of_sagas, actions)) = tokio::try_join!(orders, assets, sagas)?;
     findings.absorb(of_assets);
-    findings.absorb(of_ages);
-    Ok((findings, ledger.into_iter().collect()))
+    findings.absorb(of_sagas);
+    Ok((findings, ledger.into_iter().chain(actions).collect()))
 }

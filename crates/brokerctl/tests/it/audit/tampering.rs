@@ -1,4 +1,4 @@
-//! Somebody with every right changes the journal after it was sealed, past every trigger: each way is found by A10.
+//! Somebody with every right changes sealed rows after they were sealed, past every trigger: each way is found by A10.
 //!
 //! Most of them are consistent in every other way, so that nothing but the chain can tell.
 
@@ -84,6 +84,33 @@ const OPEN: &[(&str, &str)] = &[
     ),
 ];
 
+/// What an operator might want to have done differently.
+const TRAIL: &[(&str, &str)] = &[
+    ("is not what was sealed", "UPDATE operator_actions SET actor = 'nobody' WHERE book_seq = 2"),
+    ("is not what was sealed", "UPDATE operator_actions SET reason = '' WHERE book_seq = 1"),
+    ("is not what was sealed", "UPDATE operator_actions SET at = at - interval '1 h' WHERE book_seq = 3"),
+    ("are gone", "DELETE FROM operator_actions WHERE book_seq = 2"),
+    ("the tail is cut", "DELETE FROM operator_actions WHERE book_seq = 3"),
+    (
+        "does not follow",
+        "UPDATE operator_actions SET book_seq = 4 WHERE book_seq = 1;
+         UPDATE operator_actions SET book_seq = 1 WHERE book_seq = 2;
+         UPDATE operator_actions SET book_seq = 2 WHERE book_seq = 4",
+    ),
+    (
+        "not sealed",
+        "INSERT INTO operator_actions (action_id, at, actor, role, verb, saga_id, reason, outcome, found, request_id)
+         VALUES (#904, clock_timestamp() - interval '61 s', 'admin', 'admin', 'abort', #900, 'x', 'ACCEPTED', 1, 'r')",
+    ),
+];
+
+/// Three actions.
+const ACTIONS: &str = "
+    INSERT INTO operator_actions (action_id, actor, role, verb, saga_id, reason, outcome, found, request_id)
+    VALUES (#901, 'admin', 'admin', 'pause', #900, 'the desk asked', 'ACCEPTED', 1, 'r-1'),
+           (#902, 'admin', 'admin', 'retry', #900, '', 'ACCEPTED', 1, 'r-2'),
+           (#903, 'admin', 'admin', 'abort', #900, 'x', 'SAGA_ENDED', 1, 'r-3')";
+
 /// Moves 1 TRY within the house; nothing else knows of it.
 const APPEND: &str = "
     INSERT INTO ledger_tx (tx_id, kind, caused_by, reason, created_at)
@@ -106,6 +133,24 @@ async fn each_way_to_tamper_with_sealed_rows_is_found() {
             if !says(&report, word) || (alone && broken(&report) != ["A10"]) {
                 survived.push(format!("{word} by: {sql}\n{}", report.to_table()));
             }
+        }
+    }
+    assert!(survived.is_empty(), "{}", survived.join("\n\n"));
+}
+
+#[tokio::test]
+async fn each_way_to_tamper_with_what_operators_did_is_found() {
+    let mut survived = Vec::new();
+    for &(word, sql) in TRAIL {
+        let world = World::at_rest().await;
+        world.damage(Db::Sagas, &statements(ACTIONS)).await;
+        world.seal().await;
+        let whole = world.audit().await;
+        assert!(whole.is_clean(), "{}", whole.to_table());
+        world.damage(Db::Sagas, &statements(sql)).await;
+        let report = world.audit().await;
+        if !says(&report, word) || broken(&report) != ["A10"] {
+            survived.push(format!("{word} by: {sql}\n{}", report.to_table()));
         }
     }
     assert!(survived.is_empty(), "{}", survived.join("\n\n"));

@@ -23,6 +23,7 @@ use brokerage_types::{Reason, Side};
 use brokerctl::audit::{Anchor, Demands, Report, Urls, heads, verify_against};
 use dev_cluster::{TestDatabase, test_database};
 use order_svc::domain::{Change, Status};
+use saga_orchestrator::store::OperatorTrail;
 use service_kit::database::migrator;
 use service_kit::seal::seal_waiting;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -102,9 +103,10 @@ impl World {
         }
     }
 
-    /// What a sealer does.
+    /// What the sealers do.
     pub async fn seal(&self) {
         seal_waiting::<Journal>(&mut self.connect(Db::Asset).await).await.unwrap();
+        seal_waiting::<OperatorTrail>(&mut self.connect(Db::Sagas).await).await.unwrap();
     }
 
     /// Seals everything anew, as somebody would who wants to hide what he changed.
