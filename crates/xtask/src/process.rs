@@ -7,8 +7,11 @@ use anyhow::{Context, Result, bail};
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
-    // This crate lives two directories below it.
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // This crate lives two directories below it. What `cargo run` says comes first: in a target directory that serves
+    // several checkouts, this program may have been compiled in another one.
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let told = told.filter(|told| told.ends_with("crates/xtask"));
+    let here = told.as_deref().unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
