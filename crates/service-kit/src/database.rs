@@ -35,6 +35,7 @@ pub struct Reads {
     pool: PgPool,
     tasks: TaskTracker,
     room: Arc<Semaphore>,
+    limit: Duration,
 }
 
 /// A pool of read-only connections, to the replica if there is one. Connects when first used.
@@ -48,14 +49,14 @@ pub fn pool(settings: &DatabaseSettings, tasks: TaskTracker) -> Result<Reads, sq
         .max_connections(settings.read_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options);
-    Ok(Reads { pool, tasks, room: Arc::new(Semaphore::new(READS_MAX)) })
+    Ok(Reads { pool, tasks, room: Arc::new(Semaphore::new(READS_MAX)), limit: unanswered_max(settings) })
 }
 
 impl Reads {
     /// Runs a read to its end in a task of its own, even if the caller stops waiting.
     ///
     /// # Errors
-    /// What `f` returns, as a fault of "`what`"; a full queue; a panic inside.
+    /// What `f` returns, as a fault of "`what`"; a full queue; a database that stopped answering; a panic inside.
     pub async fn run<T, F, Fut>(&self, what: &'static str, f: F) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -66,10 +67,11 @@ impl Reads {
             return Err(Fault::unavailable("too many reads wait")).context(what);
         };
         let read = f(self.pool.clone());
+        let limit = self.limit;
         let task = async move {
-            let read = read.await;
+            let read = tokio::time::timeout(limit, read).await;
             drop(room);
-            read
+            read.unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer")))
         };
         match self.tasks.spawn(task.in_current_span()).await {
             Ok(read) => read.context(what),
@@ -121,8 +123,19 @@ pub async fn connect_probe(settings: &DatabaseSettings) -> Result<PgConnection, 
     let options = options(&settings.url, settings, "probe")?;
     match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
         Ok(connected) => connected,
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        Err(_) => Err(timed_out()),
     }
+}
+
+/// How long a transaction or a read of a few statements may stay without an answer. The server ends each statement
+/// much earlier; who waits longer talks to nobody, because the connection is half open.
+pub(crate) fn unanswered_max(settings: &DatabaseSettings) -> Duration {
+    Duration::from_millis(settings.statement_timeout_ms) * 4
+}
+
+/// Nobody answered.
+pub(crate) fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 fn options(url: &str, settings: &DatabaseSettings, name: &str) -> Result<PgConnectOptions, sqlx::Error> {

@@ -127,7 +127,7 @@ impl Probe {
             tokio::time::timeout(ANSWER_TIMEOUT, sqlx::query("SELECT 1").execute(&mut connection)).await;
         match answer {
             Ok(answer) => answer.map(|_| Some(connection)),
-            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+            Err(_) => Err(database::timed_out()),
         }
     }
 

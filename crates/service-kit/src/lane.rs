@@ -67,6 +67,8 @@ enum Remedy {
     RunAgain,
     RunAgainFewTimes,
     Reconnect,
+    /// The database cannot do it now: it is out of room or of time. Its caller decides when to ask again.
+    Later,
     GiveUp,
 }
 
@@ -87,7 +89,10 @@ impl LaneError {
             // A unique key that another transaction has just taken: its verdict is readable now.
             "23505" => Remedy::RunAgain,
             "40001" | "40P01" | "55P03" => Remedy::RunAgainFewTimes,
+            // All connections are taken.
+            "53300" => Remedy::Reconnect,
             code if code.starts_with("57P") || code.starts_with("08") || code == "25006" => Remedy::Reconnect,
+            code if code == "57014" || code.starts_with("53") => Remedy::Later,
             _ => Remedy::GiveUp,
         }
     }
@@ -224,16 +229,19 @@ impl<W: Work> Runner<W> {
     async fn with_remedies(&mut self, items: &[W::Item]) -> Result<Vec<W::Answer>, LaneError> {
         let (mut conflicts, mut transients, mut reconnects) = (0, 0, 0);
         loop {
-            let error = match self.once(items).await {
-                Ok(answers) => return Ok(answers),
-                Err(error) => error,
+            let limit = database::unanswered_max(&self.database);
+            // Dropped in the middle, the attempt closes its connection.
+            let error = match tokio::time::timeout(limit, self.once(items)).await {
+                Ok(Ok(answers)) => return Ok(answers),
+                Ok(Err(error)) => error,
+                Err(_) => database::timed_out().into(),
             };
             let (tried, most) = match error.remedy() {
                 Remedy::RunAgain => (&mut conflicts, CONFLICT_RETRIES_MAX),
                 Remedy::RunAgainFewTimes => (&mut transients, TRANSIENT_RETRIES_MAX),
                 // Once: a connection that died while idle. A database that is down is the caller's to wait for.
                 Remedy::Reconnect => (&mut reconnects, 1),
-                Remedy::GiveUp => return Err(error),
+                Remedy::Later | Remedy::GiveUp => return Err(error),
             };
             if *tried == most {
                 return Err(error);
@@ -279,7 +287,7 @@ impl<W: Work> Runner<W> {
     async fn connect(&self) -> Result<PgConnection, LaneError> {
         match tokio::time::timeout(CONNECT_TIMEOUT, database::connect_lane(&self.database, self.name)).await {
             Ok(connection) => Ok(connection?),
-            Err(_) => Err(sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut)).into()),
+            Err(_) => Err(database::timed_out().into()),
         }
     }
 }
@@ -287,7 +295,7 @@ impl<W: Work> Runner<W> {
 fn fault(lane: &'static str, error: Arc<LaneError>) -> Fault {
     let reachable = match error.remedy() {
         Remedy::GiveUp => true,
-        Remedy::RunAgain | Remedy::RunAgainFewTimes | Remedy::Reconnect => false,
+        Remedy::RunAgain | Remedy::RunAgainFewTimes | Remedy::Reconnect | Remedy::Later => false,
     };
     let context = format!("write through lane {lane}");
     if reachable {

@@ -146,7 +146,7 @@ fn cases() -> Vec<(Where, What)> {
     cases.extend(participants.map(|place| (place, What::HalfOpen)));
     for place in MeshService::ALL.iter().copied().map(Where::Database) {
         cases.extend(HOLDS.map(|flow| (place, What::Hold(flow))));
-        cases.extend([(place, What::Cut), (place, What::CutAtCommit)]);
+        cases.extend([What::Cut, What::CutAtCommit, What::HalfOpen].map(|what| (place, what)));
     }
     cases
 }

@@ -85,7 +85,7 @@ impl<C: Chain> Sealer<C> {
         let chain = C::TABLE.chain;
         // The connection is the round's own and closes with it; whatever it had begun is rolled back.
         let ended = tokio::time::timeout(ROUND_TIMEOUT, self.try_round()).await;
-        match ended.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into())) {
+        match ended.unwrap_or_else(|_| Err(database::timed_out().into())) {
             Ok(is_full) => {
                 if self.is_failing {
                     tracing::info!(chain, "the chain {chain} is sealed again");
@@ -145,7 +145,7 @@ impl<C: Chain> Sealer<C> {
         let connecting = database::connect_lane(&self.kit.settings.database, "sealer");
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => Ok(connected?),
-            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
+            Err(_) => Err(database::timed_out().into()),
         }
     }
 }
