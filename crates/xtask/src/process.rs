@@ -52,12 +52,15 @@ pub fn bench(args: &[String]) -> Result<()> {
     run(command.env("SQLX_OFFLINE", "true").args(args))
 }
 
-/// Builds the fault harness as the tests are built, and runs it.
+/// Builds the fault harness and runs it: the long form with optimisations, because its bars are those of optimised
+/// programs, the short one as the tests are built.
 ///
 /// # Errors
 /// When it does not build, or when a row is red.
 pub fn chaos(args: &[String]) -> Result<()> {
-    let mut command = cargo(&["run", "--quiet", "-p", "mesh-chaos", "--"]);
+    let is_long = args.iter().any(|arg| arg == "--long");
+    let profile = if is_long { "chaos" } else { "dev" };
+    let mut command = cargo(&["run", "--quiet", "--profile", profile, "-p", "mesh-chaos", "--"]);
     run(command.env("SQLX_OFFLINE", "true").args(args))
 }
 

@@ -143,7 +143,7 @@ async fn heat(world: &mut World, stage: &Stage, findings: &mut Findings) -> Resu
         ours += hot::mesh(world, HOT, HOT_CLIENTS, time / 2).await? / 2.0;
         theirs += hot::baseline(world, run, HOT_CLIENTS, time / 2).await? / 2.0;
     }
-    let least = if cfg!(debug_assertions) { SHARE_MIN_UNOPTIMISED } else { SHARE_MIN };
+    let least = if cfg!(optimised) { SHARE_MIN } else { SHARE_MIN_UNOPTIMISED };
     let share = ours / theirs.max(1.0);
     findings.bar(
         &format!("one hot account ≥ {least} × plain ordered SQL"),

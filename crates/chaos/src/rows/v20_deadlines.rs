@@ -93,13 +93,13 @@ fn judge([alone, beside_patient, attacked]: [f64; 3], seen: &Crowded, findings: 
     );
     let said = format!("{attacked:.1} of {alone:.1} commands/s, {beside_patient:.1} beside patient clients");
     // Without optimisation the attackers' calls need a good part of the machine; then what they cost is taken off.
-    let (bar, of) = if cfg!(debug_assertions) {
+    let (bar, of) = if cfg!(optimised) {
+        ("the honest client keeps ≥ 80 % of its rate alone", alone)
+    } else {
         (
             "the honest client keeps ≥ 80 % of its rate beside the same calls without hanging up",
             beside_patient,
         )
-    } else {
-        ("the honest client keeps ≥ 80 % of its rate alone", alone)
     };
     findings.bar(bar, attacked >= KEPT_MIN * of, said);
 }
