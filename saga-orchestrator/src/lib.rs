@@ -16,6 +16,7 @@ use brokerage_proto::saga::v1::saga_service_server::{SERVICE_NAME as SAGA_SERVIC
 use brokerage_proto::trading::v1::trading_service_server::{
     SERVICE_NAME as TRADING_SERVICE, TradingServiceServer,
 };
+use service_kit::months;
 use service_kit::run::{BootError, Kit, Routes, Service};
 use service_kit::seal::Sealers;
 use sqlx::migrate::Migrator;
@@ -50,6 +51,7 @@ impl Service for Orchestrator {
         let inboxes = Inboxes::connect(&kit.settings, pace.attempt * 4)?;
         let redis =
             kit.settings.redis_url.as_deref().map(RedisLink::new).transpose().map_err(BootError::service)?;
+        kit.tasks.spawn(months::keep(kit.clone(), "saga_log", kit.settings.retention.saga_log_days));
         let store = Store::start(&kit);
         Sealers::new(&kit)?.start::<OperatorTrail>();
         let changes = Changes::start(&kit, redis.as_ref());

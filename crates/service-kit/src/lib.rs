@@ -15,6 +15,7 @@ pub mod fault;
 pub mod health;
 pub mod lane;
 pub mod metrics;
+pub mod months;
 mod ops;
 pub mod page;
 pub mod reflection;

@@ -82,7 +82,9 @@ async fn widen(world: &World) -> Result<usize> {
     for service in MeshService::ALL {
         let mut connection = world.connect(*service).await?;
         let tables: Vec<String> = sqlx::query_scalar(
-            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_%'",
+            "SELECT relname::text FROM pg_class
+             WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+               AND relname NOT LIKE '\\_%'",
         )
         .fetch_all(&mut connection)
         .await?;

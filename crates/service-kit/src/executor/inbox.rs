@@ -72,14 +72,18 @@ pub(super) fn request_hash<C: Command>(command: &C) -> Result<Vec<u8>, serde_jso
 }
 
 impl Inbox {
-    /// Reads every row of these sagas and the database's clock.
+    /// Reads every row of these sagas, which are sorted, and the database's clock. The first and last saga tell
+    /// Postgres which months to look at.
     pub async fn read(tx: &mut PgConnection, sagas: &[Uuid]) -> Result<Self, LaneError> {
         let stored = sqlx::query!(
             r#"SELECT clock.now AS "now!", i.saga_id AS "saga_id?", i.step AS "step?", i.verdict AS "verdict?",
                       i.reason, i.detail, i.request_hash AS "request_hash?", i.epoch AS "epoch?",
                       i.effect AS "effect?", i.answer AS "answer?"
-               FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN inbox i ON i.saga_id = ANY($1)"#,
-            sagas
+               FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN inbox i
+                    ON i.saga_id = ANY($1) AND i.saga_id BETWEEN $2 AND $3"#,
+            sagas,
+            sagas.first().copied().unwrap_or_default(),
+            sagas.last().copied().unwrap_or_default(),
         )
         .fetch_all(tx)
         .await?;
@@ -251,10 +255,13 @@ impl Inbox {
         let written = sqlx::query!(
             "UPDATE inbox SET verdict = 3, reason = u.reason
              FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS u(saga_id, step, reason)
-             WHERE inbox.saga_id = ANY($1) AND inbox.saga_id = u.saga_id AND inbox.step = u.step AND inbox.verdict = 1",
+             WHERE inbox.saga_id = ANY($1) AND inbox.saga_id BETWEEN $4 AND $5
+               AND inbox.saga_id = u.saga_id AND inbox.step = u.step AND inbox.verdict = 1",
             &sagas,
             &steps,
             &reasons,
+            sagas.first().copied().unwrap_or_default(),
+            sagas.last().copied().unwrap_or_default(),
         )
         .execute(tx)
         .await?;

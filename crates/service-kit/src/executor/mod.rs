@@ -14,6 +14,7 @@ mod batch;
 mod books;
 mod first_steps;
 mod inbox;
+mod memory;
 mod outbox;
 pub mod rule;
 mod together;
@@ -63,11 +64,12 @@ pub struct Answered {
 /// A handle to a service's write path. Clones share it.
 pub struct Executor<B: Books> {
     lanes: Arc<[Lane<BookWork<B>>]>,
+    memory: memory::Memory,
 }
 
 impl<B: Books> Clone for Executor<B> {
     fn clone(&self) -> Self {
-        Self { lanes: Arc::clone(&self.lanes) }
+        Self { lanes: Arc::clone(&self.lanes), memory: self.memory.clone() }
     }
 }
 
@@ -78,7 +80,7 @@ impl<B: Books> Executor<B> {
         let lanes = (0..kit.settings.database.lanes.max(1))
             .map(|_| Lane::start(kit, "executor", BookWork::new(Arc::clone(&books))))
             .collect();
-        Self { lanes }
+        Self { lanes, memory: memory::Memory::of(kit) }
     }
 
     /// Does a saga step, or answers what was decided about it before.
@@ -92,7 +94,7 @@ impl<B: Books> Executor<B> {
         context: &Option<wire::StepContext>,
         command: B::Command,
     ) -> ApiResult<wire::StepReply> {
-        let context = Context::read(context)?;
+        let context = Context::read(context, &self.memory)?;
         Ok(self.submit(context, Operation::Do, command).await?.into_wire())
     }
 
@@ -108,7 +110,7 @@ impl<B: Books> Executor<B> {
         command: B::Command,
         reason: &str,
     ) -> ApiResult<wire::StepReply> {
-        let context = Context::read(context)?;
+        let context = Context::read(context, &self.memory)?;
         let reason = reason.parse::<Reason>().map_err(|_| {
             Refusal::new(Reason::FieldInvalid, format!("`{reason}` is not a reason of the catalogue"))
         })?;
@@ -188,10 +190,13 @@ struct Context {
 }
 
 impl Context {
-    fn read(context: &Option<wire::StepContext>) -> Result<Self, Refusal> {
+    fn read(context: &Option<wire::StepContext>, memory: &memory::Memory) -> Result<Self, Refusal> {
         let invalid = |what: &str| Refusal::new(Reason::FieldInvalid, format!("context: {what}"));
         let context = context.as_ref().ok_or_else(|| invalid("missing"))?;
         let saga_id = Uuid::parse_str(&context.saga_id).map_err(|_| invalid("saga_id is not a UUID"))?;
+        if !memory.reaches(saga_id) {
+            return Err(invalid("the saga is older than what is remembered of steps"));
+        }
         let step = i16::try_from(context.step).map_err(|_| invalid("step is too large"))?;
         let epoch = i64::try_from(context.epoch).map_err(|_| invalid("epoch is too large"))?;
         let not_after = match &context.not_after {

@@ -11,7 +11,7 @@ use super::{BootError, Kit, Listeners, Routes, Service};
 use crate::auth::Authenticator;
 use crate::health::Health;
 use crate::settings::Settings;
-use crate::{database, fault, ops, reflection, shutdown, stack};
+use crate::{database, fault, months, ops, reflection, shutdown, stack};
 
 /// Streams at the same time on one connection.
 const STREAMS_MAX: u32 = 256;
@@ -121,6 +121,7 @@ fn either(asked: &CancellationToken, stop: &CancellationToken) -> CancellationTo
 
 async fn start<S: Service>(kit: &Kit) -> Result<Routes, BootError> {
     prepare_schema::<S>(kit).await?;
+    kit.tasks.spawn(months::keep(kit.clone(), "inbox", kit.settings.retention.inbox_days));
     S::build(kit.clone()).await
 }
 

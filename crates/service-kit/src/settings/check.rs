@@ -41,6 +41,11 @@ impl Settings {
             (1..=self.limits.max_deadline_ms).contains(&self.limits.default_deadline_ms),
             "limits.default_deadline_ms: must be 1–max_deadline_ms",
         );
+        let retention = [self.retention.inbox_days, self.retention.saga_log_days];
+        check(
+            retention.iter().flatten().all(|days| (30..=36_500).contains(days)),
+            "retention: must be 30–36500 days",
+        );
         check(
             self.time_scale.is_finite() && self.time_scale > 0.0 && self.time_scale <= 100.0,
             "time_scale: must be above 0 and at most 100",

@@ -44,6 +44,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// Bounds of what callers may ask for.
     pub limits: LimitSettings,
+    /// What is forgotten, and when.
+    pub retention: RetentionSettings,
     /// Scales the protocol's times; tests run faster than 1.0.
     pub time_scale: f64,
     /// How a service ends.
@@ -159,6 +161,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// See [`Settings::retention`]. What has no number of days is kept for ever.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// For how many days after its month a step is remembered. Steps of older sagas are refused from then on, never
+    /// done twice. At least 30.
+    pub inbox_days: Option<u32>,
+    /// For how many days after its month the orchestrator keeps what a saga's driver noted. At least 30.
+    pub saga_log_days: Option<u32>,
+}
+
 /// See [`Settings::limits`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -232,6 +245,7 @@ impl Settings {
                 default_deadline_ms: 10_000,
                 max_deadline_ms: 30_000,
             },
+            retention: RetentionSettings { inbox_days: None, saga_log_days: None },
             time_scale: 1.0,
             drain: DrainSettings { grace_ms: 5_000, finish_ms: 20_000 },
         }

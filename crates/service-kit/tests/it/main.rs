@@ -6,6 +6,7 @@
 mod counters;
 mod drain;
 mod executor;
+mod months;
 mod seal;
 mod serve;
 mod small;

@@ -8,7 +8,7 @@ pub const SERVICES: &[&str] = &["order-svc", "asset-svc", "saga-orchestrator"];
 const KIT: &str = "crates/service-kit";
 /// Files of the kit that talk to a database. `fault` only tells its errors apart, `health` asks whether it answers, and
 /// `run` opens and migrates it.
-const KIT_DATABASE: &[&str] = &["database", "executor", "lane", "fault", "health", "run", "seal"];
+const KIT_DATABASE: &[&str] = &["database", "executor", "lane", "fault", "health", "months", "run", "seal"];
 /// Where a service talks SQL. `audit` reads the raw tables for the auditor, past everything the store believes.
 const SERVICE_DATABASE: &[&str] = &["store", "audit"];
 /// Where a service is put together: names its migrations and the generated servers, nothing more.
@@ -90,7 +90,7 @@ fn sql(source: &Source<'_>, line: &str) -> Option<String> {
     };
     (!allowed).then(|| {
         if kit {
-            "`sqlx` outside the kit's database, lane, executor and seal: nothing else may hold a connection"
+            "`sqlx` outside the kit's database, lane, executor, months and seal: nothing else may hold a connection"
                 .to_owned()
         } else {
             "`sqlx` outside `store/`: only the store talks SQL, and it returns domain values".to_owned()
