@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::audit::command::AuditVerb;
 use crate::dev::command::{DevArgs, ServeArgs};
-use crate::doctor::DoctorArgs;
+use crate::doctor::{self, DoctorArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, say};
 use crate::replay::ReplayArgs;
@@ -75,6 +75,8 @@ enum Command {
     Audit(AuditVerb),
     /// Check what the mesh needs, and say how to fix what is missing.
     Doctor(DoctorArgs),
+    /// Ask a server whether it serves. For scripts and for tests of an installation.
+    Health,
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -122,6 +124,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Replay(args) => on_runtime(args.run(&connection)),
         Command::Audit(verb) => on_runtime(verb.run(&connection)),
         Command::Doctor(args) => on_runtime(args.run(&connection)),
+        Command::Health => on_runtime(doctor::health(&connection)),
     }
 }
 

@@ -143,6 +143,15 @@ fn programs() -> Vec<Finding> {
         .into()
 }
 
+/// Says that the server serves.
+///
+/// # Errors
+/// When it does not, or does not answer in time.
+pub async fn health(server: &Server) -> Result<(), Failure> {
+    say(serving(&server.server).await?);
+    Ok(())
+}
+
 async fn serving(server: &str) -> Result<String> {
     let channel =
         tokio::time::timeout(PATIENCE, endpoint(server)?.connect()).await.context("no answer in time")??;

@@ -1,4 +1,7 @@
 //! The ops listener: metrics and probes over plain HTTP, for machines inside the cluster.
+//!
+//! The gRPC health service is here too. Here probes need no TLS, and no call is shed: an overloaded process must not look
+//! dead.
 
 use axum::Router;
 use axum::extract::State;
@@ -9,11 +12,12 @@ use axum::routing::get;
 use crate::health::Health;
 use crate::metrics::{self, Metrics};
 
-/// `/metrics`, `/livez` and `/readyz`.
+/// `/metrics`, `/livez`, `/readyz`, and `grpc.health.v1.Health`.
 pub(crate) fn routes(metrics: Metrics, health: Health) -> Router {
     Router::new()
         .route("/metrics", get(render).with_state(metrics))
         .route("/livez", get(|| async { "alive\n" }))
+        .route_service("/grpc.health.v1.Health/{method}", health.server())
         .route("/readyz", get(ready).with_state(health))
 }
 

@@ -1,4 +1,4 @@
-//! `serve`, `migrate` and `healthcheck`: the command line that every service has.
+//! `serve`, `migrate`, `healthcheck` and `config`: the command line that every service has.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ enum Verb {
     Serve,
     Migrate,
     Healthcheck,
+    Config,
     Help,
 }
 
@@ -62,8 +63,10 @@ fn usage(name: &str) -> String {
     format!(
         "{name} [serve] [--migrate] [--config FILE]   serve until SIGTERM\n\
          {name} migrate [--config FILE]               bring the schema up to date\n\
-         {name} healthcheck [--config FILE]           succeed if a running {name} is ready\n\n\
-         Settings: a TOML file (--config or {prefix}_CONFIG), then variables such as {prefix}__DATABASE__URL."
+         {name} healthcheck [--config FILE]           succeed if a running {name} is ready\n\
+         {name} config [--config FILE]                check the settings and print them without secrets\n\n\
+         Settings: a TOML file (--config or {prefix}_CONFIG), then a directory with one file per setting, such as\n\
+         `database.url` ({prefix}_SECRETS), then variables such as {prefix}__DATABASE__URL."
     )
 }
 
@@ -84,6 +87,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<CommandLine, String>
             "serve" => Verb::Serve,
             "migrate" => Verb::Migrate,
             "healthcheck" => Verb::Healthcheck,
+            "config" => Verb::Config,
             "help" | "--help" | "-h" => Verb::Help,
             other => return Err(format!("`{other}` is not understood")),
         };
@@ -98,11 +102,15 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<CommandLine, String>
 fn start<S: Service>(line: &CommandLine) -> Result<(), BootError> {
     let mut settings = Settings::load(S::NAME, line.config.as_deref())?;
     settings.database.migrate_on_start |= line.migrate;
+    if line.verb == Verb::Config {
+        println!("{settings:?}");
+        return Ok(());
+    }
     let runtime = runtime(settings.threads)?;
     let ended = runtime.block_on(async {
         telemetry::init(&settings.telemetry, S::NAME);
         let ended = match line.verb {
-            Verb::Serve | Verb::Help => {
+            Verb::Serve | Verb::Config | Verb::Help => {
                 tracing::info!("starting {} with {settings:?}", S::NAME);
                 let shutdown = shutdown::on_signal();
                 let listeners = Listeners::bind(&settings).await?;
@@ -182,6 +190,7 @@ mod tests {
         assert_eq!(read("serve --migrate"), line(Verb::Serve, true, None));
         assert_eq!(read("--config a.toml migrate"), line(Verb::Migrate, false, Some("a.toml")));
         assert_eq!(read("healthcheck"), line(Verb::Healthcheck, false, None));
+        assert_eq!(read("config --config a.toml"), line(Verb::Config, false, Some("a.toml")));
         for wrong in ["serve migrate", "--config", "--verbose", "stop"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! Reads settings from a file and the environment.
+//! Reads settings from a file, a directory of secrets and the environment.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use super::{Profile, Settings};
 pub struct SettingsError(pub Vec<String>);
 
 impl Settings {
-    /// Reads the settings of `service`: defaults of the profile, then the file, then the environment.
+    /// Reads the settings of `service`: defaults of the profile, then the file, then the secrets, then the environment.
     ///
     /// The profile is production unless `profile = "dev"` is set.
     ///
     /// # Errors
-    /// Every mistake in the file and in the environment.
+    /// Every mistake in the file, in the secrets and in the environment.
     pub fn load(service: &str, file: Option<&Path>) -> Result<Self, SettingsError> {
         let prefix = service.to_uppercase().replace('-', "_");
         let file = match file {
@@ -29,6 +29,9 @@ impl Settings {
         let mut given = Figment::new();
         if let Some(file) = file {
             given = given.merge(Toml::file_exact(file));
+        }
+        if let Some(directory) = std::env::var_os(format!("{prefix}_SECRETS")) {
+            given = with_secrets(given, Path::new(&directory))?;
         }
         Self::from_given(&given.merge(Env::prefixed(&format!("{prefix}__")).split("__")))
     }
@@ -64,6 +67,37 @@ impl Settings {
             mistakes => Err(SettingsError(mistakes)),
         }
     }
+}
+
+/// Adds a directory of files: each is named by the setting that it holds, such as `database.url`. This is how Kubernetes
+/// mounts a secret; the names that begin with a dot are its own.
+fn with_secrets(mut given: Figment, directory: &Path) -> Result<Figment, SettingsError> {
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        SettingsError(vec![format!("{}: {error}", path.display())])
+    };
+    let entries = std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
+        let Some(name) =
+            path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'))
+        else {
+            continue;
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        given = given.merge(Serialized::default(name, secret(&path, text.trim())?));
+    }
+    Ok(given)
+}
+
+/// Lists and tables are JSON; everything else is text, even if it looks like a number.
+fn secret(path: &Path, text: &str) -> Result<serde_json::Value, SettingsError> {
+    if !text.starts_with(['[', '{']) {
+        return Ok(text.into());
+    }
+    // The parser's own message might quote what is secret.
+    serde_json::from_str(text).map_err(|error| {
+        SettingsError(vec![format!("{}: not JSON at column {}", path.display(), error.column())])
+    })
 }
 
 fn collect(path: String, value: Value, leaves: &mut Vec<(String, Value)>) {
@@ -146,6 +180,32 @@ mod tests {
         .unwrap();
         assert_eq!(settings.auth.tokens.len(), 1);
         assert!(settings.auth.tokens[0].expires_at.is_some());
+    }
+
+    #[test]
+    fn secrets_are_files_named_by_their_setting() {
+        let directory = std::env::temp_dir().join(format!("service-kit-secrets-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("..data")).unwrap();
+        let tokens = r#"[{"token": "t", "subject": "someone", "role": "admin"}]"#;
+        for (name, text) in [
+            ("database.url", "postgres://u:p@h/d\n"),
+            ("auth.service_secret", "123456789012345678901234"),
+            ("auth.accepted_callers.saga-orchestrator", "another-secret"),
+            ("auth.tokens", tokens),
+        ] {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+        let read = || with_secrets(Figment::new().merge(Toml::string(r#"profile = "dev""#)), &directory);
+        let settings = Settings::from_given(&read().unwrap()).unwrap();
+        assert_eq!(settings.database.url, "postgres://u:p@h/d");
+        assert_eq!(settings.auth.service_secret, "123456789012345678901234");
+        assert_eq!(settings.auth.accepted_callers["saga-orchestrator"], "another-secret");
+        assert_eq!(settings.auth.tokens.len(), 1);
+
+        std::fs::write(directory.join("auth.tokens"), r#"["hunter2""#).unwrap();
+        let error = read().unwrap_err().to_string();
+        assert!(error.contains("auth.tokens") && !error.contains("hunter2"), "{error}");
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! A service's settings: defaults, then a file, then the environment. Every mistake is reported at once.
+//! A service's settings: defaults, then a file, then secrets, then the environment. Every mistake is reported at once.
 //!
 //! `ORDER_SVC__DATABASE__URL=…` sets `database.url` of `order-svc`; `ORDER_SVC_CONFIG=…` or `--config` names a TOML
-//! file. A key that does not exist is a mistake. Secrets never show in `Debug` output.
+//! file; `ORDER_SVC_SECRETS=…` names a directory with one file per setting, such as `database.url`. A key that does not exist is a mistake. Secrets never show in `Debug` output.
 
 mod check;
 mod load;

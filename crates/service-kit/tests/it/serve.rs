@@ -254,6 +254,19 @@ async fn probes_and_metrics_answer_over_http() {
 }
 
 #[tokio::test]
+async fn the_ops_port_answers_grpc_probes() {
+    let bench = Bench::new(|_| {}).await;
+    let uri = format!("http://{}", bench.running.addresses.ops);
+    let channel = tonic::transport::Endpoint::from_shared(uri).unwrap().connect_lazy();
+    let mut health = HealthClient::new(channel);
+    for service in ["", "liveness", "readiness", "brokerage.saga.v1.SagaService"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn reflection_shows_the_listeners_services_and_error_details() {
     use reflection::server_reflection_request::MessageRequest;
     use reflection::server_reflection_response::MessageResponse;
