@@ -2,13 +2,18 @@
 //!
 //! Deliberately not here: anything a service needs at run time. This crate runs other programs and reads files.
 
+mod alerts;
 mod ci;
 mod cluster;
 mod db;
+mod deploy;
+mod k8s;
 mod mutants;
 mod process;
+mod sbom;
 mod test;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -53,6 +58,18 @@ enum Chore {
         /// Only defects whose name contains one of these words.
         only: Vec<String>,
     },
+    /// Checks alerts, images, compose and pipeline with their own linters. Needs `cargo xtask tools`, and promtool.
+    DeployCheck,
+    /// Checks the Helm chart with helm, schemas, policies and the services themselves. Needs `cargo xtask tools`.
+    K8sCheck {
+        /// Writes the plain manifests anew instead of comparing them.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Prints what is inside the shipped programs, as CycloneDX.
+    Sbom,
+    /// Installs the programs that check what is deployed, into `.tools/`.
+    Tools,
     /// Measures the mesh against two pgbench controls; fails when a bar is missed. See `--help` after `--`.
     Bench {
         /// Passed on to the benchmark, such as `--short` or `--clients 1,64`.
@@ -79,6 +96,10 @@ fn main() -> ExitCode {
         Chore::Db(Db::Check) => db::check(),
         Chore::Chaos { args } => process::chaos(&args),
         Chore::Mutants { only } => mutants::run(&only),
+        Chore::DeployCheck => deploy::run(),
+        Chore::K8sCheck { write } => k8s::run(write),
+        Chore::Sbom => sbom::run(),
+        Chore::Tools => tools::install(),
         Chore::Bench { args } => process::bench(&args),
     };
     match done {

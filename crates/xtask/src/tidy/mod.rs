@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use sources::Source;
 
 /// Directories that are not ours to check.
-const SKIPPED: &[&str] = &["target", ".git", ".sqlx"];
+const SKIPPED: &[&str] = &["target", ".git", ".sqlx", ".tools"];
 /// What is read as text besides `.rs`.
 const TEXT: &[&str] = &["rs", "md", "toml", "proto", "sql", "sh", "yml", "yaml", "json", "txt", "run"];
 
