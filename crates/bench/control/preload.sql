@@ -1,8 +1,9 @@
 -- As many rows in the floors' tables as the mesh has before its first measurement. The tables are the mesh's own: the
 -- migrations of all three services in one database. What the floors leave out: the inbox, the saga log, the check that
--- the customer is not frozen, and authorisation. A sequence numbers the accepted orders, because a counter in the
--- instrument's row would make the transactions of all clients wait for each other.
+-- the customer is not frozen, and authorisation. Sequences number the accepted orders and the trades, because
+-- counters in the instrument's row would make the transactions of all clients wait for each other.
 CREATE SEQUENCE accept_seq;
+CREATE SEQUENCE trade_seq;
 
 INSERT INTO customers (customer_id, name, tier, state, version)
 SELECT 'bench-' || n, 'bench-' || n, 'STANDARD', 'ACTIVE', 1 FROM generate_series(0, :customers - 1) n;

@@ -10,33 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::floor::Floor;
 use crate::sample::{Sample, histogram};
 
 /// The controls' own database.
 pub const DATABASE: &str = "bench_control";
 /// Threads of pgbench. One, as the generator of the mesh's load: both share the machine with the server.
 const THREADS: &str = "1";
-
-/// Which control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Floor {
-    /// Five short transactions a saga, with the effects that the mesh has.
-    Naive,
-    /// One transaction a saga, with the same effects.
-    Monolith,
-    /// Five short transactions a saga that leave out what can be left out. No bar is measured against it.
-    Bare,
-}
-
-impl Floor {
-    fn script(self) -> &'static str {
-        match self {
-            Self::Naive => include_str!("../control/naive.sql"),
-            Self::Monolith => include_str!("../control/monolith.sql"),
-            Self::Bare => include_str!("../control/bare.sql"),
-        }
-    }
-}
 
 /// Runs the controls.
 #[derive(Debug)]
@@ -88,6 +68,7 @@ impl Control {
                 &time.as_secs().to_string(),
             ])
             .args(["--log-prefix", &prefix, "-D", "n=0", "-D", "first=0", "-D", &format!("run={run}")])
+            .args(["-D", "buyer=0", "-D", "buy=0", "-D", "sell=0"])
             .args(["-D", &format!("last={}", customers - 1), "-f"])
             .arg(&script)
             .arg(DATABASE);

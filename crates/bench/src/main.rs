@@ -5,28 +5,41 @@
 //! of clients in turn. What it says are ratios of medians; absolute rates mean nothing on another machine.
 
 mod audit;
+mod bar;
+mod case;
+mod client;
 mod control;
 mod cpu;
+mod floor;
+mod history;
 mod load;
+mod memory;
+mod open_loop;
 mod preload;
+mod redelivery;
 mod report;
 mod rounds;
+mod row;
 mod sample;
+mod stage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use brokerctl::dev::{Mesh, MeshOptions};
-use clap::Parser;
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum};
 
+use crate::case::Case;
 use crate::report::Report;
 
 /// Measures the mesh against two pgbench controls and says whether the bars are met.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask bench --")]
 pub struct Options {
+    /// Only these; everything unless told otherwise.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    only: Vec<Case>,
     /// One short round with fewer clients and customers, to see whether it works at all.
     #[arg(long)]
     short: bool,
@@ -45,10 +58,19 @@ pub struct Options {
     /// Customers, each with balances and one order, before the first measurement.
     #[arg(long, default_value_t = 10_000)]
     customers: u32,
+    /// Sizes of the history, in finished sagas. `10000,200000,2000000` shows the whole curve; it needs 20 GB and a while.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
+    history: Vec<i64>,
+    /// With a history: empties the system's file cache too before a cold measurement. Needs root.
+    #[arg(long)]
+    drop_caches: bool,
     /// Also write the report here.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
 }
+
+/// What a short run measures.
+const SHORT: [Case; 3] = [Case::Clients, Case::Hot, Case::Mixed];
 
 impl Options {
     fn parsed() -> Self {
@@ -64,6 +86,16 @@ impl Options {
 
     fn time(&self) -> Duration {
         Duration::from_secs(self.seconds)
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        if !self.only.is_empty() {
+            self.only.clone()
+        } else if self.short || self.smoke {
+            SHORT.to_vec()
+        } else {
+            Case::value_variants().to_vec()
+        }
     }
 }
 
@@ -83,16 +115,13 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
-    let mut mesh = start().await?;
-    let control = preload::fill(&mut mesh, &options).await?;
     let mut report = Report::default();
-    rounds::measure(&mut mesh, &control, &options, &mut report).await?;
-    report.resident_mb = cpu::resident_mb(&mesh)?;
-    report.audit = audit::verify(&mesh).await;
+    stage::shared(&options, &mut report).await?;
+    stage::memory(&options, &mut report).await?;
+    stage::history(&options, &mut report).await?;
     println!("{}", report.text());
     report.write(&options.json)?;
-    mesh.stop().await.context("stop the mesh")?;
-    if report.audit.is_err() {
+    if !report.is_clean() {
         bail!("the audit found a difference");
     }
     let missed = report.missed();
@@ -100,22 +129,4 @@ async fn run(options: Options) -> Result<()> {
         bail!("{} missed", missed.join(", "));
     }
     Ok(())
-}
-
-/// The mesh as in production: processes, and every commit on disk.
-async fn start() -> Result<Mesh> {
-    let here = std::env::current_exe().context("find this program")?;
-    let program = here.with_file_name("brokerctl");
-    if !program.exists() {
-        bail!("there is no brokerctl beside this program: start it with `cargo xtask bench`");
-    }
-    let options = MeshOptions {
-        replicas: Some(1),
-        durable: true,
-        seed: false,
-        serve_command: Some(program),
-        ..MeshOptions::default()
-    };
-    eprintln!("starting the mesh …");
-    Mesh::start(options).await.context("start the mesh")
 }

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use brokerage_proto::common::v1::Side;
+use brokerage_proto::trading::v1::CreateOrderRequest;
 use brokerctl::api::Api;
 use brokerctl::dev::{ADMIN_TOKEN, Mesh};
 use brokerctl::market::{Listing, MONEY_SCALES, Market, SHARE_SCALES};
@@ -13,14 +14,17 @@ use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::Options;
+use crate::client::order;
 use crate::control::{Control, DATABASE};
-use crate::load::order;
 
 /// What is traded.
 pub const INSTRUMENT: &str = "BENCH";
 /// At which limit, always.
 pub const PRICE: &str = "100";
-const MONEY: &str = "BTRY";
+/// What is paid with.
+pub const MONEY: &str = "BTRY";
+/// The label of every customer's first order.
+pub const LABEL: &str = "preload";
 const DEPOSIT: &str = "1000000000";
 const CONCURRENCY: usize = 24;
 const FLOORS: &str = include_str!("../control/preload.sql");
@@ -36,19 +40,13 @@ pub fn customer(number: u32) -> String {
 /// # Errors
 /// When the mesh refuses something, or a database cannot be reached.
 pub async fn fill(mesh: &mut Mesh, options: &Options) -> Result<Control> {
-    eprintln!("preloading {} customers with balances and an order each …", options.customers);
-    fill_mesh(&Api::new(&mesh.public_uri(), ADMIN_TOKEN)?, options.customers)
-        .await
-        .context("fill the mesh")?;
-    let urls = mesh.database_urls().clone();
+    fill_mesh(mesh, options.customers).await?;
     let cluster = mesh.postgres().context("the benchmark needs a cluster of its own")?;
     cluster.create_database(DATABASE).await?;
     let control = Control::new(cluster.bin("pgbench"), cluster.port())?;
     let url = cluster.url(DATABASE);
     fill_control(&url, options.customers).await.context("fill the controls")?;
-    for url in [&urls.order, &urls.asset, &urls.orchestrator, &url] {
-        execute(url, "VACUUM (ANALYZE)".to_owned()).await?;
-    }
+    execute(&url, "VACUUM (ANALYZE)".to_owned()).await?;
     execute(&url, "CHECKPOINT".to_owned()).await?;
     Ok(control)
 }
@@ -66,7 +64,30 @@ async fn fill_control(url: &str, customers: u32) -> Result<()> {
     Ok(())
 }
 
-async fn fill_mesh(api: &Api, customers: u32) -> Result<()> {
+/// Fills the mesh's side, and analyses it.
+///
+/// # Errors
+/// When the mesh refuses something, or a database cannot be reached.
+pub async fn fill_mesh(mesh: &Mesh, customers: u32) -> Result<()> {
+    eprintln!("preloading {customers} customers with balances and an order each …");
+    let api = Api::new(&mesh.public_uri(), ADMIN_TOKEN)?;
+    fill_through(&api, customers).await.context("fill the mesh")?;
+    vacuum(mesh).await
+}
+
+/// Analyses the tables of the mesh, and clears away dead rows.
+///
+/// # Errors
+/// When a database cannot be reached.
+pub async fn vacuum(mesh: &Mesh) -> Result<()> {
+    let urls = mesh.database_urls();
+    for url in [&urls.order, &urls.asset, &urls.orchestrator] {
+        execute(url, "VACUUM (ANALYZE)".to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn fill_through(api: &Api, customers: u32) -> Result<()> {
     let mut market = Market::new(api.clone(), "bench");
     market.asset(MONEY, MONEY_SCALES).await?;
     market.asset(INSTRUMENT, SHARE_SCALES).await?;
@@ -90,11 +111,16 @@ async fn fill_customer(mut market: Market, mut api: Api, number: u32) -> Result<
     market.customer(&id, &id).await?;
     market.deposit(&id, MONEY, DEPOSIT).await?;
     market.deposit(&id, INSTRUMENT, DEPOSIT).await?;
-    api.trading.create_order(order(number, Side::Buy)).await.context("create an order")?;
+    let first = CreateOrderRequest { client_order_id: LABEL.to_owned(), ..order(number, Side::Buy) };
+    api.trading.create_order(first).await.context("create an order")?;
     Ok(())
 }
 
-async fn execute(url: &str, sql: String) -> Result<()> {
+/// Runs statements on a connection of their own.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn execute(url: &str, sql: String) -> Result<()> {
     let mut connection = PgConnection::connect(url).await.context("connect to Postgres")?;
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
     connection.close().await.context("close the connection")
