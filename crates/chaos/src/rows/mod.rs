@@ -162,7 +162,7 @@ pub const ROWS: &[Row] = &[
         counts: &[
             count("rounds", 3, 5),
             count("poison sagas a round", 4, 20),
-            count("commands per client", 8, 100),
+            count("commands per client", 8, 300),
         ],
         run: |stage| v19_poison::run(stage).boxed_local(),
     },
