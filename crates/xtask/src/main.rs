@@ -9,6 +9,7 @@ mod db;
 mod deploy;
 mod k8s;
 mod mutants;
+mod observe;
 mod process;
 mod sbom;
 mod test;
@@ -66,6 +67,8 @@ enum Chore {
         #[arg(long)]
         write: bool,
     },
+    /// Starts the mesh, a collector and Prometheus, plays a workload, and looks into every panel and every trace.
+    Observe,
     /// Prints what is inside the shipped programs, as CycloneDX.
     Sbom,
     /// Installs the programs that check what is deployed, into `.tools/`.
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Chore::Mutants { only } => mutants::run(&only),
         Chore::DeployCheck => deploy::run(),
         Chore::K8sCheck { write } => k8s::run(write),
+        Chore::Observe => observe::run(),
         Chore::Sbom => sbom::run(),
         Chore::Tools => tools::install(),
         Chore::Bench { args } => process::bench(&args),

@@ -8,7 +8,7 @@ use brokerage_proto::order::v1::{
 use brokerage_proto::saga::v1::{ListSagasRequest, SagaStatus, WatchSagaRequest};
 use brokerage_proto::trading::v1::CreateOrderRequest;
 use brokerctl::api::{Api, endpoint};
-use brokerctl::dev::{ADMIN_TOKEN, Mesh};
+use brokerctl::dev::{ADMIN_TOKEN, Mesh, MeshService};
 use service_kit::fault::reason_of;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -100,4 +100,18 @@ async fn calls_streams_refusals_and_deadlines_pass_the_edge_unchanged() {
     let late = hurried.trading.create_order(order).await.unwrap_err();
     assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late:?}");
     mesh.stop().await.unwrap();
+}
+
+#[test]
+fn the_chart_routes_every_public_service() {
+    let values = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s/brokerage/values.yaml");
+    let values = std::fs::read_to_string(values).unwrap();
+    for service in MeshService::ALL {
+        let block = values.split(&format!("\n  {}:\n", service.name())).nth(1).unwrap();
+        let apis = block.split("publicApis:\n").nth(1).unwrap();
+        let routed: Vec<&str> = apis.lines().map_while(|line| line.trim().strip_prefix("- ")).collect();
+        for api in service.public_services() {
+            assert!(routed.contains(api), "{api} of {} is not in publicApis: {routed:?}", service.name());
+        }
+    }
 }
