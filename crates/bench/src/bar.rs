@@ -5,6 +5,7 @@ use crate::client::Workload;
 use crate::floor::Floor;
 use crate::memory::Memory;
 use crate::open_loop::BAR_PART;
+use crate::peers;
 use crate::report::Report;
 use crate::row::{Row, Side};
 
@@ -49,7 +50,8 @@ impl Verdict {
 }
 
 impl Bar {
-    fn at_least(name: impl Into<String>, figure: Option<f64>, must: f64, aim: f64) -> Self {
+    /// More is better.
+    pub fn at_least(name: impl Into<String>, figure: Option<f64>, must: f64, aim: f64) -> Self {
         Self { name: name.into(), figure, must, aim, at_least: true }
     }
 
@@ -79,6 +81,7 @@ pub fn bars(report: &Report) -> Vec<Bar> {
     let mut bars = against_floors(report);
     bars.extend(among_mesh(report));
     bars.extend(special(report));
+    bars.extend(peers::bars(&report.peers));
     bars
 }
 

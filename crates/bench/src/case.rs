@@ -32,6 +32,8 @@ pub enum Case {
     Profile,
     /// Throughput over tables that have grown.
     History,
+    /// Other people's libraries, with `--peers`.
+    Peers,
 }
 
 /// The rows of a round, in order; rows that are compared stand near each other. `clients` are those of the table.

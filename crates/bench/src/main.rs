@@ -15,6 +15,7 @@ mod history;
 mod load;
 mod memory;
 mod open_loop;
+mod peers;
 mod preload;
 mod redelivery;
 mod report;
@@ -64,6 +65,9 @@ pub struct Options {
     /// With a history: empties the system's file cache too before a cold measurement. Needs root.
     #[arg(long)]
     drop_caches: bool,
+    /// The program that runs other people's libraries. `cargo xtask bench` builds it when no path is given.
+    #[arg(long)]
+    peers: Option<PathBuf>,
     /// Also write the report here.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -119,6 +123,7 @@ async fn run(options: Options) -> Result<()> {
     stage::shared(&options, &mut report).await?;
     stage::memory(&options, &mut report).await?;
     stage::history(&options, &mut report).await?;
+    peers::compare(&options, &mut report).await?;
     println!("{}", report.text());
     report.write(&options.json)?;
     if !report.is_clean() {

@@ -14,6 +14,7 @@ use crate::floor::Floor;
 use crate::history::Point;
 use crate::memory::Memory;
 use crate::open_loop::{OpenRow, OpenSample};
+use crate::peers::Compared;
 use crate::row::{Row, Side};
 use crate::sample::Sample;
 
@@ -28,6 +29,8 @@ pub struct Report {
     pub memory: Option<Memory>,
     /// Throughput by size of the tables, smallest first.
     pub history: Vec<Point>,
+    /// The mesh beside other people's libraries.
+    pub peers: Vec<Compared>,
     /// Megabytes resident after the load, by service.
     pub resident_mb: BTreeMap<String, f64>,
     /// What the auditor said of each mesh: which, and what was proved or is broken.
@@ -64,6 +67,7 @@ impl Report {
         self.write_open(text)?;
         self.write_history(text)?;
         self.write_memory(text)?;
+        self.write_peers(text)?;
         writeln!(text, "\nbars")?;
         for bar in bars(self) {
             let Bar { name, must, aim, .. } = &bar;
@@ -175,6 +179,26 @@ impl Report {
         Ok(())
     }
 
+    fn write_peers(&self, text: &mut String) -> fmt::Result {
+        if self.peers.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            text,
+            "\n{:<44} {:>9} {:>9} {:>9} {:>9}",
+            "peers, medians", "sagas/s", "p50 ms", "p99 ms", "p99.9 ms"
+        )?;
+        for Compared { side, clients, median: s } in &self.peers {
+            let name = format!("{side}, {clients} clients");
+            writeln!(
+                text,
+                "{name:<44} {:>9.0} {:>9.2} {:>9.2} {:>9.2}",
+                s.rate, s.p50_ms, s.p99_ms, s.p999_ms
+            )?;
+        }
+        Ok(())
+    }
+
     /// Writes it as JSON.
     ///
     /// # Errors
@@ -204,7 +228,7 @@ impl Report {
             .collect();
         let open: Vec<Value> =
             self.open.iter().map(|(row, sample)| json!({"what": row, "median": sample})).collect();
-        json!({"rows": rows, "open_loop": open, "memory": self.memory, "history": self.history, "bars": bars, "resident_mb": self.resident_mb, "audit_passed": self.is_clean()})
+        json!({"rows": rows, "open_loop": open, "memory": self.memory, "history": self.history, "peers": self.peers, "bars": bars, "resident_mb": self.resident_mb, "audit_passed": self.is_clean()})
     }
 
     /// Of creates, by number of clients: to each floor with as many.

@@ -41,11 +41,23 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the benchmark with optimisations and runs it.
+/// Where the program of the peers is, and where it is built: its workspace is not ours, nor is its lock file.
+const PEERS: (&str, &str) = ("peers/Cargo.toml", "target/peers");
+
+/// Builds the benchmark with optimisations and runs it. `--peers` without a path builds their program too.
 ///
 /// # Errors
 /// When it does not build, or when it misses a bar.
 pub fn bench(args: &[String]) -> Result<()> {
+    let mut args = args.to_vec();
+    if let Some(at) = args.iter().position(|arg| arg == "--peers")
+        && args.get(at + 1).is_none_or(|next| next.starts_with("--"))
+    {
+        let (manifest, target) = PEERS;
+        let build = ["build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target];
+        run(&mut cargo(&build))?;
+        args.insert(at + 1, format!("{target}/release/mesh-peers"));
+    }
     let mut command = cargo(&["build", "--release", "-p", "mesh-bench", "-p", "brokerctl"]);
     run(command.env("SQLX_OFFLINE", "true"))?;
     let mut command = cargo(&["run", "--release", "--quiet", "-p", "mesh-bench", "--"]);
