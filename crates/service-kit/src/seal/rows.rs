@@ -160,8 +160,12 @@ pub(super) async fn unsealed<C: Chain>(
     limit: i64,
 ) -> Result<Vec<(Uuid, Vec<u8>)>, SealError> {
     let ChainTable { chain, table, key, written_at } = C::TABLE;
-    let sql =
-        format!("SELECT {key} FROM {table} WHERE book_seq IS NULL ORDER BY {written_at}, {key} LIMIT $1");
+    // Limited in the order of the index: sorting by the key as well would sort everything that waits.
+    let sql = format!(
+        "SELECT {key} FROM (SELECT {key}, {written_at} FROM {table} WHERE book_seq IS NULL
+                            ORDER BY {written_at} LIMIT $1) waiting
+         ORDER BY {written_at}, {key}"
+    );
     let keys: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(limit).fetch_all(&mut *tx).await?;
     let mut contents = C::contents(tx, &keys).await?;
     keys.into_iter()
@@ -180,10 +184,12 @@ pub(super) async fn link<C: Chain>(tx: &mut PgConnection, links: &[Link]) -> Res
     let seqs: Vec<i64> = links.iter().map(|link| link.book_seq).collect();
     let prevs: Vec<&[u8]> = links.iter().map(|link| link.prev_hash.as_bytes().as_slice()).collect();
     let hashes: Vec<&[u8]> = links.iter().map(|link| link.hash.as_bytes().as_slice()).collect();
+    // `book_seq IS NULL` in other words: with these, a plan from when the table was empty would go through all rows
+    // that wait, for each link.
     let sql = format!(
         "UPDATE {table} t SET book_seq = l.book_seq, prev_hash = l.prev_hash, hash = l.hash
          FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[]) AS l(key, book_seq, prev_hash, hash)
-         WHERE t.{key} = l.key AND t.book_seq IS NULL"
+         WHERE t.{key} = l.key AND coalesce(t.book_seq, 0) < 1"
     );
     let written = sqlx::query(AssertSqlSafe(sql))
         .bind(keys)

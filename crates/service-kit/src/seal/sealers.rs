@@ -46,6 +46,7 @@ impl Sealers {
             connection: None,
             told: None,
             is_failing: false,
+            counted: None,
             chain: PhantomData,
         };
         self.kit.tasks.spawn(sealer.run());
@@ -59,6 +60,8 @@ struct Sealer<C> {
     /// The last head that was logged, and when.
     told: Option<(i64, Instant)>,
     is_failing: bool,
+    /// When the rows that wait were last counted, unless nothing waited.
+    counted: Option<Instant>,
     chain: PhantomData<C>,
 }
 
@@ -117,14 +120,24 @@ impl<C: Chain> Sealer<C> {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let waiting = rows::waiting::<C>(&mut connection, None).await?;
-        let round = if waiting.rows > 0 { seal_batch::<C>(&mut connection).await? } else { Round::Sealed(0) };
+        // While a backlog is worked off, counting it every time would cost as much as sealing it.
+        let is_known = self.counted.is_some_and(|at| at.elapsed() < INTERVAL_MAX);
+        let waiting = if is_known { None } else { Some(rows::waiting::<C>(&mut connection, None).await?) };
+        let is_idle = waiting.is_some_and(|waiting| waiting.rows == 0);
+        let round = if is_idle { Round::Sealed(0) } else { seal_batch::<C>(&mut connection).await? };
         let head = rows::head::<C>(&mut connection).await?;
         let head = head.ok_or(SealError::NoHead { chain: C::TABLE.chain })?;
         self.connection = Some(connection);
-        self.meters.saw(C::TABLE.chain, waiting, &head);
+        let is_full = round == Round::Full;
+        if let Some(waiting) = waiting {
+            self.meters.saw(C::TABLE.chain, waiting, &head);
+            self.counted = Some(Instant::now());
+        }
+        if !is_full {
+            self.counted = None;
+        }
         self.tell(&head)?;
-        Ok(round == Round::Full)
+        Ok(is_full)
     }
 
     /// The log is a place elsewhere: who ships it has anchors.
