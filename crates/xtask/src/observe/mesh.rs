@@ -1,11 +1,14 @@
 //! The mesh as processes of `brokerctl dev`, and its command line as the client.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 
 use super::running::Running;
 use crate::process;
@@ -44,16 +47,34 @@ pub struct Saga {
 }
 
 impl Mesh {
-    /// Starts it, with traces and metrics pushed to this collector, and waits until it is ready.
+    /// Starts it, with traces and metrics pushed to this collector, and waits until it is ready. Its events have a
+    /// consumer that never reads: a replication slot in each participant's database.
     ///
     /// # Errors
     /// When it does not become ready.
     pub fn start(work: &Path, collector: &str) -> Result<Self> {
+        // Postgres does not run as root, and has to get in.
+        std::fs::set_permissions(work, Permissions::from_mode(0o755))?;
+        // Replication slots need another setting of the server, and that needs a restart.
+        let once = Self::boot(work, collector)?;
+        once.sql("order", "ALTER SYSTEM SET wal_level = logical")?;
+        drop(once);
+        let mesh = Self::boot(work, collector)?;
+        for database in ["order", "asset"] {
+            let slot =
+                format!("SELECT pg_create_logical_replication_slot('observed_{database}', 'pgoutput')::text");
+            mesh.sql(database, &slot)?;
+        }
+        Ok(mesh)
+    }
+
+    fn boot(work: &Path, collector: &str) -> Result<Self> {
         // Built just now, beside this program.
         let program = std::env::current_exe()?.with_file_name("brokerctl");
         let ready_file = work.join("ready.json");
         let mut command = Command::new(&program);
         command.args(["dev", "--replicas", "2", "--random-ports", "--print-ready-file"]).arg(&ready_file);
+        command.arg("--data-dir").arg(work.join("databases"));
         for service in SERVICES {
             command.env(format!("{service}__TELEMETRY__OTLP_ENDPOINT"), collector);
         }
@@ -68,6 +89,18 @@ impl Mesh {
         let ready: Value = serde_json::from_slice(&std::fs::read(&ready_file)?)?;
         let server = ready["public"].as_str().context("the mesh has an address")?.to_owned();
         Ok(Self { program, ready_file, server, _running: running })
+    }
+
+    /// Executes one statement in the database of a service.
+    fn sql(&self, service: &str, statement: &str) -> Result<()> {
+        let ready: Value = serde_json::from_slice(&std::fs::read(&self.ready_file)?)?;
+        let url = ready["databases"][service].as_str().context("a database has a URL")?.to_owned();
+        let statement = statement.to_owned();
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
+            let mut connection = PgConnection::connect(&url).await?;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+            anyhow::Ok(())
+        })
     }
 
     /// Its processes as they were at the start. One that was killed comes back with another process id.

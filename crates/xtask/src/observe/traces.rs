@@ -61,7 +61,8 @@ pub fn check(sagas: &[Saga], spans: &[Span]) -> Result<String> {
 
 /// What this trace lacks.
 fn lacks(saga: &Saga, trace: &[&Span]) -> Vec<String> {
-    let names: BTreeSet<&str> = trace.iter().map(|span| span.name.as_str()).collect();
+    // Participants spell commands in their own way: `place_hold`, `ReserveMatch`.
+    let names: BTreeSet<String> = trace.iter().map(|span| plain(&span.name)).collect();
     let mut wanted = vec![format!("saga {}", saga.kind)];
     let commands = commands(&saga.kind);
     if saga.adopted {
@@ -77,7 +78,7 @@ fn lacks(saga: &Saga, trace: &[&Span]) -> Vec<String> {
     if saga.rolled_back && !saga.adopted && !names.iter().any(|name| name.starts_with("compensate ")) {
         wanted.push("compensate …".to_owned());
     }
-    let mut lacking: Vec<String> = wanted.into_iter().filter(|name| !names.contains(name.as_str())).collect();
+    let mut lacking: Vec<String> = wanted.into_iter().filter(|name| !names.contains(&plain(name))).collect();
     if !saga.adopted && !trace.iter().any(|span| span.name.starts_with("transaction ")) {
         lacking.push("transaction …".to_owned());
     }
@@ -86,6 +87,10 @@ fn lacks(saga: &Saga, trace: &[&Span]) -> Vec<String> {
         lacking.push(format!("spans of another service than {services:?}"));
     }
     lacking
+}
+
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('_', "")
 }
 
 #[cfg(test)]
