@@ -1,5 +1,6 @@
 //! The mesh as processes of `brokerctl dev`, and its command line as the client.
 
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -170,6 +171,15 @@ impl Mesh {
     /// When the mesh does not say.
     pub fn unended(&self) -> Result<Vec<Value>> {
         self.list(&["--status", "running", "--status", "compensating", "--status", "parked"])
+    }
+
+    /// The ids of all sagas, ended or not.
+    ///
+    /// # Errors
+    /// When the mesh does not say.
+    pub fn ids(&self) -> Result<BTreeSet<String>> {
+        let sagas = self.list(&["--limit", "100000"])?;
+        Ok(sagas.iter().filter_map(|saga| saga["saga_id"].as_str()).map(str::to_owned).collect())
     }
 
     /// All sagas; each has ended.

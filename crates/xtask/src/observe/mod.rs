@@ -56,7 +56,7 @@ fn look(work: &Path) -> Result<()> {
     // All of them are looked at, whatever the first one finds.
     let looks = [
         until("data in all panels", || panels::check(&prometheus)),
-        until("the traces of all sagas", || traces::check(&sagas, &collector.spans()?)),
+        until("the traces of all sagas", || traces::check(&sagas, &played.at_risk, &collector.spans()?)),
         until("nobody being called", || quiet(&prometheus)),
     ];
     let mut failed = 0;

@@ -1,6 +1,7 @@
 //! What is played: every kind of saga, refusals before and within a saga, repeated commands, a participant that is mute for a
 //! while, an operator's pause, and an orchestrator that is killed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -26,11 +27,13 @@ pub struct Played {
     muted: usize,
     paused: usize,
     killed: usize,
+    /// Sagas that were there when the process was killed: what it had not sent yet is gone with it.
+    pub at_risk: BTreeSet<String>,
 }
 
 impl fmt::Display for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { flows, refused, muted, paused, killed } = self;
+        let Self { flows, refused, muted, paused, killed, at_risk: _ } = self;
         write!(
             f,
             "{flows} recordings, {refused} refusals, {muted} participants mute, {paused} sagas paused, {killed} \
@@ -154,12 +157,14 @@ fn pause_one(mesh: &Mesh) -> Result<Option<String>> {
 /// Kills an orchestrator in the middle of a recording; the other one takes its sagas over.
 fn kill(mesh: &Mesh, played: &mut Played) -> Result<()> {
     let victim = pids(mesh, "saga-orchestrator")?.into_iter().next().context("there is an orchestrator")?;
+    let before = mesh.ids()?;
     let mut replay = mesh.command("token-admin", &["replay", FLOW, "--concurrency", "8"]);
     let mut replay = replay.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let begun = Instant::now();
     while mesh.unended()?.is_empty() && begun.elapsed() < END {}
     signal("KILL", victim)?;
     played.killed += 1;
+    played.at_risk = mesh.ids()?.difference(&before).cloned().collect();
     // Some of its calls have lost their process. What they began ends nevertheless.
     replay.wait()?;
     Ok(())
