@@ -24,7 +24,7 @@ use crate::{Options, load, preload, stage};
 
 /// With how many clients everybody is measured. Each one's best counts.
 const CLIENTS: [usize; 2] = [16, 64];
-/// Connections that a peer has to its own database. More did not make any of them faster.
+/// Connections that a peer has to its own database. Its branches have as many to theirs.
 const LOG_CONNECTIONS: &str = "16";
 
 /// Somebody else's library.
