@@ -6,6 +6,7 @@ mod alerts;
 mod ci;
 mod cluster;
 mod db;
+mod debezium;
 mod deploy;
 mod k8s;
 mod mutants;
@@ -61,6 +62,8 @@ enum Chore {
     },
     /// Checks alerts, images, compose and pipeline with their own linters. Needs `cargo xtask tools`, and promtool.
     DeployCheck,
+    /// Reads the outbox tables of a mesh with the real Debezium engine. Needs the engine; says how to install it.
+    DebeziumCheck,
     /// Checks the Helm chart with helm, schemas, policies and the services themselves. Needs `cargo xtask tools`.
     K8sCheck {
         /// Writes the plain manifests anew instead of comparing them.
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Chore::Chaos { args } => process::chaos(&args),
         Chore::Mutants { only } => mutants::run(&only),
         Chore::DeployCheck => deploy::run(),
+        Chore::DebeziumCheck => debezium::check(),
         Chore::K8sCheck { write } => k8s::run(write),
         Chore::Observe => observe::run(),
         Chore::Sbom => sbom::run(),
