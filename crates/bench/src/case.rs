@@ -1,5 +1,7 @@
 //! What can be measured, and the rows that each of it needs.
 
+use std::fmt;
+
 use clap::ValueEnum;
 
 use crate::client::Workload;
@@ -34,6 +36,13 @@ pub enum Case {
     History,
     /// Other people's libraries, with `--peers`.
     Peers,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.to_possible_value();
+        f.write_str(name.as_ref().map_or("", |name| name.get_name()))
+    }
 }
 
 /// The rows of a round, in order; rows that are compared stand near each other. `clients` are those of the table.

@@ -62,6 +62,21 @@ pub fn resident_mb(mesh: &Mesh) -> Result<BTreeMap<String, f64>> {
     Ok(resident)
 }
 
+/// The processor's name.
+pub fn model() -> Option<String> {
+    let said = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = said.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// The machine's memory, in gigabytes.
+pub fn memory_gb() -> Option<f64> {
+    let said = fs::read_to_string("/proc/meminfo").ok()?;
+    let kilobytes: f64 =
+        said.lines().find(|line| line.starts_with("MemTotal:"))?.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes / 1024.0 / 1024.0)
+}
+
 fn resident_in(status: &str) -> Option<f64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;

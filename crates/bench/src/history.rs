@@ -162,6 +162,14 @@ async fn chill(mesh: &mut Mesh, options: &Options) -> Result<()> {
         ensure!(done.context("drop the system's caches")?.success(), "the caches could not be dropped");
     }
     mesh.postgres().context("the benchmark needs a cluster of its own")?.restart()?;
+    wait_until_back(mesh).await
+}
+
+/// Until the mesh does its work again, after Postgres was away.
+///
+/// # Errors
+/// When it does not.
+pub async fn wait_until_back(mesh: &Mesh) -> Result<()> {
     let mut api = Api::new(&mesh.public_uri(), ADMIN_TOKEN)?;
     let begun = Instant::now();
     while let Err(status) = api.trading.create_order(order(0, Side::Buy)).await {

@@ -6,10 +6,14 @@
 
 mod audit;
 mod bar;
+mod calls;
 mod case;
 mod client;
+#[cfg(test)]
+mod contract;
 mod control;
 mod cpu;
+mod document;
 mod floor;
 mod history;
 mod load;
@@ -17,12 +21,14 @@ mod memory;
 mod open_loop;
 mod peers;
 mod preload;
+mod profile;
 mod redelivery;
 mod report;
 mod rounds;
 mod row;
 mod sample;
 mod stage;
+mod statements;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +74,12 @@ pub struct Options {
     /// The program that runs other people's libraries. `cargo xtask bench` builds it when no path is given.
     #[arg(long)]
     peers: Option<PathBuf>,
+    /// With a profile and `--write`: it is the one from before a change.
+    #[arg(long)]
+    before: bool,
+    /// Also write the tables into this document, between its markers: `docs/benchmarks.md`.
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// Also write the report here.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -122,10 +134,14 @@ async fn run(options: Options) -> Result<()> {
     let mut report = Report::default();
     stage::shared(&options, &mut report).await?;
     stage::memory(&options, &mut report).await?;
+    stage::profile(&options, &mut report).await?;
     stage::history(&options, &mut report).await?;
     peers::compare(&options, &mut report).await?;
     println!("{}", report.text());
     report.write(&options.json)?;
+    if let Some(path) = &options.write {
+        document::write(path, &report, &options)?;
+    }
     if !report.is_clean() {
         bail!("the audit found a difference");
     }

@@ -116,6 +116,23 @@ async fn fill_customer(mut market: Market, mut api: Api, number: u32) -> Result<
     Ok(())
 }
 
+/// Which Postgres this is, and the settings that matter.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn postgres(mesh: &Mesh) -> Result<String> {
+    let mut connection = PgConnection::connect(&mesh.database_urls().order).await?;
+    let said = sqlx::query_scalar(
+        "SELECT 'Postgres ' || current_setting('server_version') || ': '
+                || string_agg(name || ' = ' || current_setting(name), ', ' ORDER BY name)
+         FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers',
+              'max_wal_size', 'checkpoint_timeout', 'wal_compression', 'max_connections', 'jit')",
+    );
+    let said = said.fetch_one(&mut connection).await.context("ask Postgres for its settings")?;
+    connection.close().await.context("close the connection")?;
+    Ok(said)
+}
+
 /// Runs statements on a connection of their own.
 ///
 /// # Errors

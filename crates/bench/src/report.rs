@@ -15,6 +15,7 @@ use crate::history::Point;
 use crate::memory::Memory;
 use crate::open_loop::{OpenRow, OpenSample};
 use crate::peers::Compared;
+use crate::profile::Profile;
 use crate::row::{Row, Side};
 use crate::sample::Sample;
 
@@ -31,8 +32,12 @@ pub struct Report {
     pub history: Vec<Point>,
     /// The mesh beside other people's libraries.
     pub peers: Vec<Compared>,
+    /// Where the CPU of a saga goes.
+    pub profile: Vec<Profile>,
     /// Megabytes resident after the load, by service.
     pub resident_mb: BTreeMap<String, f64>,
+    /// Postgres's version and settings.
+    pub postgres: String,
     /// What the auditor said of each mesh: which, and what was proved or is broken.
     pub audits: Vec<(&'static str, Result<String, String>)>,
 }
@@ -68,6 +73,9 @@ impl Report {
         self.write_history(text)?;
         self.write_memory(text)?;
         self.write_peers(text)?;
+        for profile in &self.profile {
+            profile.write(text)?;
+        }
         writeln!(text, "\nbars")?;
         for bar in bars(self) {
             let Bar { name, must, aim, .. } = &bar;
@@ -228,7 +236,8 @@ impl Report {
             .collect();
         let open: Vec<Value> =
             self.open.iter().map(|(row, sample)| json!({"what": row, "median": sample})).collect();
-        json!({"rows": rows, "open_loop": open, "memory": self.memory, "history": self.history, "peers": self.peers, "bars": bars, "resident_mb": self.resident_mb, "audit_passed": self.is_clean()})
+        json!({"rows": rows, "open_loop": open, "memory": self.memory, "history": self.history, "profile": self.profile,
+               "peers": self.peers, "bars": bars, "resident_mb": self.resident_mb, "audit_passed": self.is_clean()})
     }
 
     /// Of creates, by number of clients: to each floor with as many.

@@ -5,7 +5,7 @@ use brokerctl::dev::{Mesh, MeshOptions, MeshService};
 
 use crate::case::{self, Case};
 use crate::report::Report;
-use crate::{Options, audit, cpu, history, memory, open_loop, preload, rounds};
+use crate::{Options, audit, cpu, history, memory, open_loop, preload, profile, rounds};
 
 /// Closed and open loop, against the floors.
 pub async fn shared(options: &Options, report: &mut Report) -> Result<()> {
@@ -34,6 +34,18 @@ pub async fn memory(options: &Options, report: &mut Report) -> Result<()> {
     eprintln!("    {:.0} MB", found.total_mb());
     report.memory = Some(found);
     end(mesh, "memory", report).await
+}
+
+/// Where the CPU of a saga goes.
+pub async fn profile(options: &Options, report: &mut Report) -> Result<()> {
+    if !options.cases().contains(&Case::Profile) {
+        return Ok(());
+    }
+    let mut mesh = start(Vec::new()).await?;
+    preload::fill_mesh(&mesh, options.customers).await?;
+    eprintln!("counting statements and calls …");
+    report.profile = profile::measure(&mut mesh, options).await?;
+    end(mesh, "profile", report).await
 }
 
 /// Throughput over tables that have grown.
@@ -71,5 +83,6 @@ pub async fn start(settings: Vec<(MeshService, &'static str, String)>) -> Result
 /// Proves the books and stops the mesh.
 pub async fn end(mesh: Mesh, name: &'static str, report: &mut Report) -> Result<()> {
     report.audits.push((name, audit::verify(&mesh).await));
+    report.postgres = preload::postgres(&mesh).await?;
     mesh.stop().await.context("stop the mesh")
 }
