@@ -16,7 +16,7 @@ use service_kit::seal::Sealers;
 use sqlx::migrate::Migrator;
 
 use crate::grpc::{Assets, Customers, Participant, answer};
-use crate::store::{AssetBooks, Journal};
+use crate::store::{AssetBooks, BalanceCheck, Journal};
 
 /// The service's own migrations, without the kit's.
 #[must_use]
@@ -38,6 +38,7 @@ impl Service for AssetService {
     async fn build(kit: Kit) -> Result<Routes, BootError> {
         let executor = Executor::start(&kit, AssetBooks::new(answer::encode));
         Sealers::new(&kit)?.start::<Journal>();
+        kit.look(BalanceCheck::new(kit.reads.clone(), &kit.metrics)?);
         let limits = &kit.settings.limits;
         let assets = Assets { executor: executor.clone(), reads: kit.reads.clone() };
         let customers = Customers { executor: executor.clone(), reads: kit.reads.clone() };

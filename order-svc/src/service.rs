@@ -8,6 +8,7 @@ use sqlx::migrate::Migrator;
 
 use crate::grpc::{Participant, Public};
 use crate::store::books::OrderBooks;
+use crate::store::in_flight::InFlight;
 
 /// Orders, trades and instruments.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ impl Service for OrderService {
 
     async fn build(kit: Kit) -> Result<Routes, BootError> {
         let executor = Executor::start(&kit, OrderBooks);
+        kit.look(InFlight::new(kit.reads.clone(), &kit.metrics)?);
         let public = Public::new(executor.clone(), kit.reads.clone());
         let participant = Participant::new(executor, kit.reads.clone());
         let limits = &kit.settings.limits;

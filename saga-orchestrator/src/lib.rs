@@ -27,7 +27,7 @@ use engine::pace::Pace;
 use grpc::{Desk, SagaApi, TradingApi};
 use participants::{Grpc, Inboxes, Terms};
 use shell::{Changes, Drivers, FrontDoor, Meters, RedisLink};
-use store::{OperatorTrail, Store};
+use store::{OperatorTrail, Store, Unended};
 
 /// The orchestrator as a service.
 pub struct Orchestrator;
@@ -47,8 +47,8 @@ impl Service for Orchestrator {
 
     async fn build(kit: Kit) -> Result<Routes, BootError> {
         let pace = Pace::scaled(kit.settings.time_scale);
-        let grpc = Grpc::connect(&kit.settings, &pace)?;
-        let inboxes = Inboxes::connect(&kit.settings, pace.attempt * 4)?;
+        let grpc = Grpc::connect(&kit, &pace)?;
+        let inboxes = Inboxes::connect(&kit, pace.attempt * 4)?;
         let redis =
             kit.settings.redis_url.as_deref().map(RedisLink::new).transpose().map_err(BootError::service)?;
         kit.tasks.spawn(months::keep(kit.clone(), "saga_log", kit.settings.retention.saga_log_days));
@@ -65,6 +65,7 @@ impl Service for Orchestrator {
             // The service lives without its database, and is not ready; the heartbeat starts when that is back.
             tracing::warn!("no heartbeat yet: {}", fault.chain());
         }
+        kit.look(Unended { store: store.clone(), meters: meters.clone() });
         kit.tasks.spawn(shell::watch_links(kit.clone(), Arc::clone(&drivers), meters.clone()));
         let search = (store.clone(), inboxes);
         kit.tasks.spawn(shell::adopt_orphans(kit.clone(), Arc::clone(&drivers), search, meters.clone()));

@@ -111,6 +111,10 @@ impl Books for AssetBooks {
         Ok(())
     }
 
+    fn noted(&self, world: &World) -> usize {
+        world.events.len()
+    }
+
     async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
         save(tx, &world).await?;
         let events = world.events.into_iter().map(|event| Event {

@@ -3,6 +3,7 @@
 //! Nothing here decides. Lock order within a transaction, after the inbox: holds by id, balances by (owner, asset),
 //! customers by id. The executor is the only writer; the kit's sealer adds three columns to journal rows afterwards.
 
+mod balance_check;
 mod books;
 mod load;
 pub mod reads;
@@ -10,5 +11,6 @@ mod rows;
 mod save;
 mod seal;
 
+pub use balance_check::BalanceCheck;
 pub use books::AssetBooks;
 pub use seal::Journal;

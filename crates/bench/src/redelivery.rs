@@ -18,6 +18,7 @@ use saga_orchestrator::engine::reply::{Direction, Participants, Reply, Request};
 use saga_orchestrator::participants::{Grpc, encode};
 use saga_orchestrator::sagas::{Input, create_order};
 use saga_orchestrator::store::Intent;
+use service_kit::run::Kit;
 use service_kit::settings::Settings;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -48,8 +49,9 @@ impl Redelivery {
         settings.auth.service_name = MeshService::Orchestrator.name().to_owned();
         settings.peers.order = mesh.internal_uri(MeshService::Order);
         settings.peers.asset = mesh.internal_uri(MeshService::Asset);
+        let kit = Kit::new(settings).context("prepare a second orchestrator")?;
         let participants =
-            Grpc::connect(&settings, &Pace::scaled(1.0)).context("prepare a second orchestrator")?;
+            Grpc::connect(&kit, &Pace::scaled(1.0)).context("prepare a second orchestrator")?;
         let (repeated, underway, wrong) = Default::default();
         Ok(Arc::new(Self { participants, of_hundred, repeated, underway, wrong, idle: Notify::new() }))
     }
@@ -147,5 +149,6 @@ fn intent(request: &CreateOrderRequest, saga_id: SagaId, input: &Input) -> Resul
         orders: [None, None],
         conflict_key: None,
         owner: Uuid::nil(),
+        trace: None,
     }))
 }

@@ -4,26 +4,35 @@
 //! It never retries: retries belong to the orchestrator. Deadlines are the caller's: set `grpc-timeout` on the
 //! request and wrap the call in [`with_deadline`].
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brokerage_types::Reason;
 use http::{HeaderName, HeaderValue};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::channel::ResponseFuture;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
+use crate::auth::rules;
 use crate::auth::{SERVICE_NAME_HEADER, SERVICE_SECRET_HEADER};
-use crate::fault::Refusal;
+use crate::fault::{self, Refusal};
+use crate::metrics::{Metrics, OTHER_METHOD};
+use crate::names::attribute;
 use crate::settings::AuthSettings;
-use crate::telemetry;
+use crate::stack::Deadline;
+use crate::telemetry::{self, Kind, Span};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How a call ended, to telemetry; other words come from the answer.
+const GOOD: &str = "OK";
+const OVER: &str = "DEADLINE_EXCEEDED";
+const AWAY: &str = "UNAVAILABLE";
+const GONE: &str = "CANCELLED";
 
 /// Why a channel cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +52,9 @@ pub enum ChannelError {
 #[derive(Debug, Clone)]
 pub struct PeerChannel {
     channel: Channel,
+    /// What was configured: a name, not an address.
+    target: Arc<str>,
+    metrics: Metrics,
     identity: Arc<[(HeaderName, HeaderValue)]>,
 }
 
@@ -51,7 +63,7 @@ pub struct PeerChannel {
 ///
 /// # Errors
 /// A list without a URI, or with something that is none.
-pub fn connect(uris: &str, identity: &AuthSettings) -> Result<PeerChannel, ChannelError> {
+pub fn connect(uris: &str, identity: &AuthSettings, metrics: &Metrics) -> Result<PeerChannel, ChannelError> {
     let mut endpoints = Vec::new();
     for uri in uris.split(',').map(str::trim).filter(|uri| !uri.is_empty()) {
         endpoints.push(endpoint(uri)?);
@@ -69,7 +81,8 @@ pub fn connect(uris: &str, identity: &AuthSettings) -> Result<PeerChannel, Chann
         (HeaderName::from_static(SERVICE_NAME_HEADER), name),
         (HeaderName::from_static(SERVICE_SECRET_HEADER), secret),
     ];
-    Ok(PeerChannel { channel, identity: identity.into() })
+    let (target, metrics) = (uris.into(), metrics.clone());
+    Ok(PeerChannel { channel, target, metrics, identity: identity.into() })
 }
 
 fn endpoint(uri: &str) -> Result<Endpoint, ChannelError> {
@@ -86,7 +99,7 @@ fn endpoint(uri: &str) -> Result<Endpoint, ChannelError> {
 impl Service<http::Request<Body>> for PeerChannel {
     type Response = http::Response<Body>;
     type Error = tonic::transport::Error;
-    type Future = ResponseFuture;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.channel.poll_ready(context)
@@ -96,11 +109,84 @@ impl Service<http::Request<Body>> for PeerChannel {
         for (name, value) in self.identity.iter() {
             request.headers_mut().insert(name.clone(), value.clone());
         }
-        let traceparent = telemetry::current_traceparent().and_then(|text| HeaderValue::try_from(text).ok());
+        let mut watched = Watched::begin(self.metrics.clone(), request.uri().path(), request.headers());
+        if watched.span.is_recorded() {
+            let (host, port) = endpoint_of(&self.target);
+            watched.span.set(attribute::SERVER_ADDRESS, host.to_owned());
+            port.inspect(|port| watched.span.set(attribute::SERVER_PORT, *port));
+        }
+        let traceparent = match watched.span.scope_or_current() {
+            Some(scope) => telemetry::header_of(scope.traceparent()),
+            None => None,
+        };
         if let Some(traceparent) = traceparent {
             request.headers_mut().entry(telemetry::TRACEPARENT).or_insert(traceparent);
         }
-        self.channel.call(request)
+        let calling = self.channel.call(request);
+        Box::pin(async move {
+            let answered = calling.await;
+            let status = match &answered {
+                Ok(response) => fault::in_head(response.headers()).0,
+                Err(_) if watched.is_over() => OVER,
+                Err(_) => AWAY,
+            };
+            watched.end(status);
+            answered
+        })
+    }
+}
+
+/// Host and port of the first of the URIs.
+fn endpoint_of(uris: &str) -> (&str, Option<i64>) {
+    let first = uris.split(',').next().unwrap_or_default().trim();
+    let authority = first.split_once("://").map_or(first, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()),
+        None => (authority, None),
+    }
+}
+
+/// One call to another service. If it is dropped, whoever called has stopped waiting.
+struct Watched {
+    metrics: Metrics,
+    method: &'static str,
+    begun: Instant,
+    /// What the caller gave it.
+    patience: Option<Duration>,
+    span: Span,
+    status: Option<&'static str>,
+}
+
+impl Watched {
+    fn begin(metrics: Metrics, path: &str, headers: &http::HeaderMap) -> Self {
+        let method = rules::method(path).unwrap_or(OTHER_METHOD);
+        let mut span = telemetry::span(Kind::Client, || method.into());
+        span.set(attribute::RPC_SYSTEM, "grpc");
+        span.set(attribute::RPC_METHOD, method);
+        let patience = Deadline::given(headers);
+        Self { metrics, method, begun: Instant::now(), patience, span, status: None }
+    }
+
+    fn is_over(&self) -> bool {
+        self.patience.is_some_and(|patience| self.begun.elapsed() >= patience)
+    }
+
+    fn end(mut self, status: &'static str) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let given_up = if self.is_over() { OVER } else { GONE };
+        let status = self.status.unwrap_or(given_up);
+        self.metrics.called(self.method, status, self.begun);
+        self.span.set(attribute::RPC_STATUS, status);
+        // To a caller every answer but a good one is an error.
+        if status != GOOD {
+            self.span.fail(status);
+        }
     }
 }
 
@@ -130,6 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_channel_needs_addresses_and_no_peer() {
         let identity = Settings::dev().auth;
+        let connect = |uris: &str, identity: &AuthSettings| connect(uris, identity, &Metrics::new().unwrap());
         assert!(connect("http://127.0.0.1:1", &identity).is_ok());
         assert!(connect("http://a:1, http://b:2", &identity).is_ok());
         assert!(matches!(connect(" , ", &identity), Err(ChannelError::Empty(_))));

@@ -5,6 +5,8 @@
 //! in tracked tasks that nobody can cancel, and are bounded by the server's own timeouts. Writes are not here: they
 //! go through a [lane](crate::lane).
 
+mod watch;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::fault::{Fault, FaultContext};
+use crate::metrics::Metrics;
 use crate::settings::DatabaseSettings;
+use crate::telemetry;
+use watch::Watched;
 
 /// How long a read waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,20 +41,23 @@ pub struct Reads {
     tasks: TaskTracker,
     room: Arc<Semaphore>,
     limit: Duration,
+    metrics: Metrics,
 }
 
 /// A pool of read-only connections, to the replica if there is one. Connects when first used.
 ///
 /// # Errors
 /// A URL that cannot be read.
-pub fn pool(settings: &DatabaseSettings, tasks: TaskTracker) -> Result<Reads, sqlx::Error> {
+pub fn pool(settings: &DatabaseSettings, tasks: TaskTracker, metrics: Metrics) -> Result<Reads, sqlx::Error> {
     let url = settings.read_url.as_deref().unwrap_or(&settings.url);
     let options = options(url, settings, "reads")?.options([("default_transaction_read_only", "on")]);
     let pool = PgPoolOptions::new()
         .max_connections(settings.read_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options);
-    Ok(Reads { pool, tasks, room: Arc::new(Semaphore::new(READS_MAX)), limit: unanswered_max(settings) })
+    let room = Arc::new(Semaphore::new(READS_MAX));
+    watch::show(&pool, &room, &metrics);
+    Ok(Reads { pool, tasks, room, limit: unanswered_max(settings), metrics })
 }
 
 impl Reads {
@@ -66,13 +74,16 @@ impl Reads {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             return Err(Fault::unavailable("too many reads wait")).context(what);
         };
+        let watched = Watched::begin(&self.metrics, &self.pool, what);
         let read = f(self.pool.clone());
         let limit = self.limit;
-        let task = async move {
+        let task = telemetry::within(watched.scope(), async move {
             let read = tokio::time::timeout(limit, read).await;
             drop(room);
-            read.unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer")))
-        };
+            let read = read.unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer")));
+            watched.end(&read);
+            read
+        });
         match self.tasks.spawn(task.in_current_span()).await {
             Ok(read) => read.context(what),
             Err(ended) => Err(Fault::internal(what, ended)),

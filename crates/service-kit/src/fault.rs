@@ -108,6 +108,13 @@ impl Fault {
         Self { context: context.into(), source: None, kind: FaultKind::Overloaded }
     }
 
+    /// Whether a pool had no connection to give in time.
+    #[must_use]
+    pub(crate) fn is_pool_timeout(&self) -> bool {
+        let cause = self.source.as_deref().and_then(|source| source.downcast_ref::<sqlx::Error>());
+        matches!(cause, Some(sqlx::Error::PoolTimedOut))
+    }
+
     /// The context and every cause below it, outermost first.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -326,6 +333,32 @@ pub fn code_name(code: Code) -> &'static str {
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
+}
+
+/// What the head of an answer says, for telemetry: the status in a word, and whether it is the server's own fault. A
+/// good answer's status comes behind its body; there is none in the head.
+pub(crate) fn in_head(headers: &http::HeaderMap) -> (&'static str, bool) {
+    let code = Status::from_header_map(headers).map_or(Code::Ok, |status| status.code());
+    let is_servers = match code {
+        Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unauthenticated => false,
+    };
+    (code_name(code), is_servers)
 }
 
 #[cfg(test)]

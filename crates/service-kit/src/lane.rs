@@ -4,6 +4,8 @@
 //! never hold a connection: they hand over an item and wait for the answer, and a handler that stops waiting disturbs
 //! nobody. Not here: what a batch does (`Work`), and idempotency (the executor, or the work itself).
 
+mod watch;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::defect;
 use crate::fault::Fault;
 use crate::run::Kit;
 use crate::settings::DatabaseSettings;
+use watch::{Handed, Watch};
 
 /// How many items one transaction takes at most.
 const BATCH_ITEMS_MAX: usize = 256;
@@ -72,6 +75,18 @@ enum Remedy {
     GiveUp,
 }
 
+impl Remedy {
+    /// Why a batch is run again, in numbers.
+    fn word(&self) -> &'static str {
+        match self {
+            Remedy::RunAgain => "conflict",
+            Remedy::RunAgainFewTimes => "transient",
+            Remedy::Reconnect => "reconnect",
+            Remedy::Later | Remedy::GiveUp => "none",
+        }
+    }
+}
+
 impl LaneError {
     fn remedy(&self) -> Remedy {
         let error = match self {
@@ -98,17 +113,21 @@ impl LaneError {
     }
 }
 
-type Waiting<W> = (<W as Work>::Item, oneshot::Sender<Result<<W as Work>::Answer, Fault>>);
+/// An item, who waits for it, and since when.
+type Waiting<W> = (<W as Work>::Item, Reply<W>, Handed);
+type Reply<W> = oneshot::Sender<Result<<W as Work>::Answer, Fault>>;
 
 /// A handle to a lane. Clones share it; the lane ends when the last one is gone and its queue is empty.
 pub struct Lane<W: Work> {
     queue: mpsc::Sender<Waiting<W>>,
     backlog: Arc<AtomicUsize>,
+    watch: Arc<Watch>,
 }
 
 impl<W: Work> Clone for Lane<W> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), backlog: Arc::clone(&self.backlog) }
+        let (backlog, watch) = (Arc::clone(&self.backlog), Arc::clone(&self.watch));
+        Self { queue: self.queue.clone(), backlog, watch }
     }
 }
 
@@ -116,7 +135,7 @@ impl<W: Work> Lane<W> {
     /// Starts the lane's task among the kit's tracked tasks.
     pub fn start(kit: &Kit, name: &'static str, work: W) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_ITEMS_MAX);
-        let backlog = Arc::new(AtomicUsize::new(0));
+        let (backlog, watch) = (Arc::new(AtomicUsize::new(0)), Arc::new(Watch::new(kit, name)));
         let runner = Runner {
             name,
             work,
@@ -124,9 +143,10 @@ impl<W: Work> Lane<W> {
             connection: None,
             waiting,
             backlog: Arc::clone(&backlog),
+            watch: Arc::clone(&watch),
         };
         kit.tasks.spawn(runner.run());
-        Self { queue, backlog }
+        Self { queue, backlog, watch }
     }
 
     /// Hands an item over and waits for its answer.
@@ -139,7 +159,9 @@ impl<W: Work> Lane<W> {
     pub async fn submit(&self, item: W::Item) -> Result<W::Answer, Fault> {
         let (reply, answer) = oneshot::channel();
         self.backlog.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send((item, reply)).is_err() {
+        self.watch.backlog.inc();
+        if self.queue.try_send((item, reply, Handed::now())).is_err() {
+            self.watch.backlog.dec();
             self.backlog.fetch_sub(1, Ordering::Relaxed);
             return Err(Fault::overloaded("the lane's queue is full"));
         }
@@ -169,6 +191,7 @@ struct Runner<W: Work> {
     connection: Option<PgConnection>,
     waiting: mpsc::Receiver<Waiting<W>>,
     backlog: Arc<AtomicUsize>,
+    watch: Arc<Watch>,
 }
 
 impl<W: Work> Runner<W> {
@@ -180,20 +203,21 @@ impl<W: Work> Runner<W> {
             } else {
                 tokio::time::sleep(W::GATHERS).await;
             }
-            let (mut items, mut replies) = (vec![first.0], vec![first.1]);
+            let (mut items, mut replies, mut handed) = (vec![first.0], vec![first.1], vec![first.2]);
             while items.len() < BATCH_ITEMS_MAX {
-                let Ok((item, reply)) = self.waiting.try_recv() else { break };
+                let Ok((item, reply, since)) = self.waiting.try_recv() else { break };
                 items.push(item);
                 replies.push(reply);
+                handed.push(since);
             }
             crash::point(self.name, "taken", None);
-            self.serve(items, replies).await;
+            self.serve(items, replies, &handed).await;
         }
     }
 
-    async fn serve(&mut self, items: Vec<W::Item>, replies: Vec<oneshot::Sender<Result<W::Answer, Fault>>>) {
+    async fn serve(&mut self, items: Vec<W::Item>, replies: Vec<Reply<W>>, handed: &[Handed]) {
         let count = items.len();
-        match self.with_remedies(&items).await {
+        match self.watched(&items, handed).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     // The other end may have stopped waiting; the effect stands all the same.
@@ -207,8 +231,9 @@ impl<W: Work> Runner<W> {
                     && !defect::is_seeded("poison_fails_its_batch") =>
             {
                 tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying one by one");
-                for (item, reply) in items.into_iter().zip(replies) {
-                    let answer = self.with_remedies(std::slice::from_ref(&item)).await;
+                for ((item, reply), since) in items.into_iter().zip(replies).zip(handed) {
+                    let (item, since) = (std::slice::from_ref(&item), std::slice::from_ref(since));
+                    let answer = self.watched(item, since).await;
                     let answer = answer.and_then(|mut answers| {
                         answers.pop().ok_or_else(|| LaneError::Fault("no answer for an item".to_owned()))
                     });
@@ -223,6 +248,15 @@ impl<W: Work> Runner<W> {
             }
         }
         self.backlog.fetch_sub(count, Ordering::Relaxed);
+        self.watch.backlog.sub(i64::try_from(count).unwrap_or_default());
+    }
+
+    async fn watched(&mut self, items: &[W::Item], handed: &[Handed]) -> Result<Vec<W::Answer>, LaneError> {
+        let watch = Arc::clone(&self.watch);
+        let batch = watch.begin(handed);
+        let done = self.with_remedies(items).await;
+        batch.end(&done);
+        done
     }
 
     /// Runs the batch, again where that may help. Every run starts from a clean connection.
@@ -247,6 +281,7 @@ impl<W: Work> Runner<W> {
                 return Err(error);
             }
             *tried += 1;
+            self.watch.again(error.remedy().word());
             tracing::debug!(lane = self.name, %error, "running a batch again");
         }
     }

@@ -16,6 +16,7 @@ pub mod health;
 pub mod lane;
 pub mod metrics;
 pub mod months;
+pub mod names;
 mod ops;
 pub mod page;
 pub mod reflection;

@@ -130,6 +130,10 @@ impl Books for OrderBooks {
         Ok(())
     }
 
+    fn noted(&self, world: &World) -> usize {
+        world.events.len()
+    }
+
     async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
         save::save(tx, world).await
     }

@@ -4,6 +4,7 @@
 
 pub mod books;
 mod decide;
+pub mod in_flight;
 mod load;
 pub mod reads;
 mod rows;

@@ -6,7 +6,7 @@ use brokerage_types::{Reason, SagaId};
 use serde::Serialize;
 use service_kit::fault::{ApiResult, Fault, Refusal};
 use service_kit::run::Kit;
-use service_kit::telemetry;
+use service_kit::telemetry::{self, Scope};
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::engine::drive::Outcome;
 use crate::participants::{self, Terms};
 use crate::sagas::{self, Input, Kind};
-use crate::shell::{Assigned, Changes, Drivers, Fate, FrontDoor};
+use crate::shell::{Assigned, Changes, Drivers, Fate, FrontDoor, Origin};
 use crate::store::{Accepted, Intent, Known, Store};
 
 /// A new saga's first epoch, as its row has it.
@@ -132,6 +132,8 @@ impl Desk {
             orders: input.orders().map(|order| order.map(Into::into)),
             conflict_key: input.conflict_key(),
             owner: self.drivers.me,
+            trace: Scope::current()
+                .and_then(|scope| scope.is_recorded().then(|| scope.traceparent().child())),
         })
     }
 
@@ -139,7 +141,7 @@ impl Desk {
     async fn accept(&self, intent: Intent, saga_id: SagaId, input: Input) -> ApiResult<Ticket> {
         let (tell, told) = oneshot::channel::<Result<Ticket, Fault>>();
         let (store, drivers) = (self.store.clone(), Arc::clone(&self.drivers));
-        let known = participants::encode(&intent);
+        let (known, origin) = (participants::encode(&intent), Origin::Accepted(intent.trace));
         let work = async move {
             match store.accept(intent).await {
                 Ok(Accepted::New) => {
@@ -148,7 +150,8 @@ impl Desk {
                     let _ = tell.send(Ok(Ticket::New(running.fate())));
                     if is_new {
                         let (epoch, giving_up, paused) = (FIRST_EPOCH, None, false);
-                        let assigned = Assigned { saga_id, input, epoch, giving_up, paused, intent: known };
+                        let intent = known;
+                        let assigned = Assigned { saga_id, input, epoch, giving_up, paused, intent, origin };
                         drivers.drive(assigned, running).await;
                     }
                 }
@@ -156,7 +159,7 @@ impl Desk {
                 Err(fault) => drop(tell.send(Err(fault))),
             }
         };
-        self.kit.tasks.spawn(telemetry::with_traceparent(telemetry::current_traceparent(), work));
+        self.kit.tasks.spawn(telemetry::within(Scope::current(), work));
         let ticket = told.await.map_err(|_| Fault::unavailable("accept a saga: the process is ending"))?;
         Ok(ticket?)
     }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use brokerage_proto::common::v1::{StepOutcome, StepReply, step_outcome};
 use service_kit::channel::with_deadline;
 use service_kit::executor::STEPS_MAX;
+use service_kit::names::{self, attribute, link};
+use service_kit::telemetry::{self, Kind, Scope, Span};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
-use tracing::{Instrument, Span};
 
 use super::classify;
 use crate::engine::reply::{Answer, Reply, Trouble, TroubleKind};
@@ -57,8 +58,7 @@ impl<T: Target> Clone for Courier<T> {
 
 struct Parcel<S> {
     step: S,
-    span: Span,
-    traceparent: Option<String>,
+    scope: Option<Scope>,
     reply: oneshot::Sender<Answer>,
 }
 
@@ -75,8 +75,7 @@ impl<T: Target> Courier<T> {
     /// Sends a step and waits for what comes back.
     pub async fn send(&self, step: T::Step) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let traceparent = service_kit::telemetry::current_traceparent();
-        let parcel = Parcel { step, span: Span::current(), traceparent, reply };
+        let parcel = Parcel { step, scope: Scope::current(), reply };
         if self.queue.try_send(parcel).is_err() {
             return unknown(TroubleKind::Busy, "too many steps wait for the participant");
         }
@@ -117,9 +116,9 @@ impl<T: Target> Carrier<T> {
         if parcels.len() > 1 {
             return self.deliver_together(parcels).await;
         }
-        let Some(Parcel { step, span, traceparent, reply }) = parcels.pop() else { return };
+        let Some(Parcel { step, scope, reply }) = parcels.pop() else { return };
         let sent = with_deadline(self.target.one(step, self.deadline), self.deadline);
-        let sent = service_kit::telemetry::with_traceparent(traceparent, sent).instrument(span).await;
+        let sent = telemetry::within(scope, sent).await;
         // The driver may have stopped waiting.
         let _ = reply.send(match sent {
             Ok(known) => classify::reply(&known),
@@ -129,11 +128,14 @@ impl<T: Target> Carrier<T> {
 
     async fn deliver_together(self, parcels: Vec<Parcel<T::Step>>) {
         let (mut steps, mut replies) = (Vec::with_capacity(parcels.len()), Vec::with_capacity(parcels.len()));
+        let (_span, scope) = shared(&parcels);
         for parcel in parcels {
-            steps.push((parcel.traceparent.unwrap_or_default(), parcel.step));
+            let traceparent = parcel.scope.map(|scope| scope.traceparent().to_string());
+            steps.push((traceparent.unwrap_or_default(), parcel.step));
             replies.push(parcel.reply);
         }
-        let sent = with_deadline(self.target.clone().many(steps, self.deadline), self.deadline).await;
+        let sent = with_deadline(self.target.clone().many(steps, self.deadline), self.deadline);
+        let sent = telemetry::within(scope, sent).await;
         match sent {
             Ok(outcomes) if outcomes.len() == replies.len() => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
@@ -165,6 +167,20 @@ impl<T: Target> Carrier<T> {
         let until = *self.alone_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }
+}
+
+/// The trace of a call that many steps share. It belongs to none of them: it points to those that are recorded.
+fn shared<S>(parcels: &[Parcel<S>]) -> (Span, Option<Scope>) {
+    let scopes = || parcels.iter().filter_map(|parcel| parcel.scope.as_ref());
+    let Some(tracer) = scopes().next().map(Scope::tracer) else { return (Span::none(), None) };
+    let shared = tracer.begin(scopes().any(Scope::is_recorded));
+    let mut span = shared.span(Kind::Internal, || names::DELIVER.into());
+    span.set(attribute::STEPS, parcels.len());
+    for scope in scopes().filter(|scope| scope.is_recorded()) {
+        span.link(scope.traceparent(), link::SERVES);
+    }
+    let scope = span.scope(&shared);
+    (span, Some(scope))
 }
 
 fn known(outcome: StepOutcome) -> Answer {

@@ -11,8 +11,8 @@ use brokerage_types::SagaId;
 use prost::Message;
 use service_kit::channel::{self, PeerChannel};
 use service_kit::fault::Fault;
-use service_kit::run::BootError;
-use service_kit::settings::Settings;
+use service_kit::run::{BootError, Kit};
+use service_kit::telemetry::TraceParent;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -55,6 +55,8 @@ pub struct Remembered {
     pub request_hash: [u8; 32],
     /// Its input.
     pub input: String,
+    /// The span of its first driver, if its trace is recorded.
+    pub trace: Option<TraceParent>,
 }
 
 impl Inboxes {
@@ -62,10 +64,11 @@ impl Inboxes {
     ///
     /// # Errors
     /// A peer's address is wrong.
-    pub fn connect(settings: &Settings, deadline: Duration) -> Result<Self, BootError> {
+    pub fn connect(kit: &Kit, deadline: Duration) -> Result<Self, BootError> {
+        let settings = &kit.settings;
         let limit = settings.limits.internal_message_bytes;
         let client = |uri: &str| -> Result<_, BootError> {
-            let channel = channel::connect(uri, &settings.auth)?;
+            let channel = channel::connect(uri, &settings.auth, &kit.metrics)?;
             Ok(InboxParticipantClient::new(channel).max_decoding_message_size(limit))
         };
         Ok(Self { order: client(&settings.peers.order)?, asset: client(&settings.peers.asset)?, deadline })
@@ -148,6 +151,7 @@ pub fn encode(intent: &Intent) -> Vec<u8> {
         request_id: intent.request_id.as_bytes().to_vec(),
         request_hash: intent.request_hash.to_vec(),
         input_json: intent.input.clone(),
+        traceparent: intent.trace.map(|trace| trace.to_string()).unwrap_or_default(),
     };
     message.encode_to_vec()
 }
@@ -162,6 +166,7 @@ fn decode(saga_id: &str, bytes: &[u8]) -> Option<Remembered> {
         request_id: Uuid::from_slice(&message.request_id).ok()?,
         request_hash: message.request_hash.try_into().ok()?,
         input: message.input_json,
+        trace: TraceParent::parse(&message.traceparent),
     })
 }
 
@@ -196,6 +201,7 @@ mod tests {
             orders: [None, None],
             conflict_key: None,
             owner: Uuid::nil(),
+            trace: None,
         };
         let bytes = encode(&intent);
         println!("{} bytes", bytes.len());

@@ -18,15 +18,16 @@ use brokerage_proto::order::v1 as order_wire;
 use brokerage_proto::order::v1::order_participant_client::OrderParticipantClient;
 use brokerage_proto::order::v1::order_step;
 use service_kit::channel::{self, PeerChannel};
-use service_kit::run::BootError;
-use service_kit::settings::Settings;
+use service_kit::names::{self, attribute};
+use service_kit::run::{BootError, Kit};
+use service_kit::telemetry::{self, Kind as SpanKind};
 use tonic::{Response, Status};
 
 pub use inboxes::{Inboxes, Remembered, encode};
 pub use terms::{InstrumentTerms, OrderTerms, Terms, Which};
 
 use crate::engine::pace::Pace;
-use crate::engine::reply::{Answer, Direction, Participants, Request};
+use crate::engine::reply::{Answer, Direction, Participants, Reply, Request};
 use crate::sagas::command::{Command, asset, order};
 use courier::{Courier, Target, stamped};
 
@@ -48,10 +49,10 @@ impl Grpc {
     ///
     /// # Errors
     /// A peer's address is wrong.
-    pub fn connect(settings: &Settings, pace: &Pace) -> Result<Self, BootError> {
-        let identity = &settings.auth;
-        let order = OrderParticipantClient::new(channel::connect(&settings.peers.order, identity)?);
-        let asset = AssetParticipantClient::new(channel::connect(&settings.peers.asset, identity)?);
+    pub fn connect(kit: &Kit, pace: &Pace) -> Result<Self, BootError> {
+        let (identity, peers) = (&kit.settings.auth, &kit.settings.peers);
+        let order = OrderParticipantClient::new(channel::connect(&peers.order, identity, &kit.metrics)?);
+        let asset = AssetParticipantClient::new(channel::connect(&peers.asset, identity, &kit.metrics)?);
         let order_steps = Courier::start(order.clone(), pace.attempt);
         let asset_steps = Courier::start(asset.clone(), pace.attempt);
         Ok(Self { order, asset, order_steps, asset_steps, attempt: pace.attempt })
@@ -134,10 +135,33 @@ impl Grpc {
 impl Participants for Grpc {
     async fn send(&self, request: &Request<'_>) -> Answer {
         let context = wire::context(request);
-        match request.command {
-            Command::Order(command) => self.to_order(context, request.direction, command).await,
-            Command::Asset(command) => self.to_asset(context, request.direction, command).await,
+        let (name, is_undo) = (request.command.name(), request.direction.is_undo());
+        let mut span = telemetry::span(SpanKind::Internal, || names::attempt(name, is_undo));
+        if span.is_recorded() {
+            span.set(attribute::STEP, request.step);
+            span.set(attribute::COMMAND, name);
+            span.set(attribute::DIRECTION, if is_undo { "undo" } else { "do" });
+            span.set(attribute::ATTEMPT, request.attempt);
+            span.set(attribute::PARTICIPANT, request.command.participant().as_str());
+            // Until there is an answer: the driver may stop waiting for one.
+            span.set(attribute::VERDICT, "UNKNOWN");
         }
+        let sent = async {
+            match request.command {
+                Command::Order(command) => self.to_order(context, request.direction, command).await,
+                Command::Asset(command) => self.to_asset(context, request.direction, command).await,
+            }
+        };
+        let answer = telemetry::within(span.scope_or_current(), sent).await;
+        span.set(attribute::VERDICT, answer.reply.word());
+        match &answer.reply {
+            Reply::Rejected(reason) | Reply::Tombstone(reason) => {
+                span.set(attribute::REASON, reason.as_str())
+            }
+            Reply::Unknown(_) | Reply::Poison(_) => span.fail(answer.reply.word()),
+            Reply::Done | Reply::Refused | Reply::NotNow | Reply::Expired | Reply::StaleEpoch(_) => {}
+        }
+        answer
     }
 }
 

@@ -47,6 +47,23 @@ impl Command {
             Command::Asset(_) => Participant::Asset,
         }
     }
+
+    /// As steps are called, in stories and in telemetry.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Order(order::Command::Draft(_)) => "draft",
+            Command::Order(order::Command::Open(_)) => "open",
+            Command::Order(order::Command::BeginCancel(_)) => "begin_cancel",
+            Command::Order(order::Command::AwaitDrain(_)) => "await_drain",
+            Command::Order(order::Command::ConfirmCancel(_)) => "confirm_cancel",
+            Command::Order(order::Command::ReserveMatch(_)) => "reserve_match",
+            Command::Order(order::Command::ApplyFill(_)) => "apply_fill",
+            Command::Asset(asset::Command::PlaceHold(_)) => "place_hold",
+            Command::Asset(asset::Command::ReleaseHold(_)) => "release_hold",
+            Command::Asset(asset::Command::SettleTrade(_)) => "settle_trade",
+        }
+    }
 }
 
 /// Makes a struct a command of its participant.

@@ -13,6 +13,7 @@ use brokerage_types::{Reason, SagaId};
 use futures::FutureExt;
 use service_kit::crash;
 use service_kit::run::Kit;
+use service_kit::telemetry::{self, Span};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use super::capacity::Capacity;
 use super::scribe::{Desk, Scribe};
+use super::traced::{self, Origin, Traced};
 use super::{Changes, Live, Meters};
 use crate::engine::control::Control;
 use crate::engine::decide::Status;
@@ -90,6 +92,8 @@ pub struct Assigned {
     pub paused: bool,
     /// What it can be rebuilt from, for the participants to remember.
     pub intent: Vec<u8>,
+    /// Whose trace it belongs to.
+    pub origin: Origin,
 }
 
 /// All drivers of this process.
@@ -191,16 +195,18 @@ impl Drivers {
 
     /// Drives a registered saga to its end. Run it in a tracked task: nobody may drop it halfway.
     pub async fn drive(&self, assigned: Assigned, running: Arc<Running>) {
-        let Assigned { saga_id, input, epoch, giving_up, paused, intent } = assigned;
+        let Assigned { saga_id, input, epoch, giving_up, paused, intent, origin } = assigned;
         if paused {
             running.control.pause();
         }
         let kind = input.kind().as_str();
-        let span = tracing::info_span!("saga", %saga_id, kind);
+        let fields = tracing::info_span!("saga", %saga_id, kind);
+        let Traced { span, scope } = Traced::begin(origin, &self.kit.tracer, (saga_id, kind, epoch));
         self.meters.active.with_label_values(&[kind]).inc();
         let mut script = input.script();
         script.intent = intent;
-        self.drive_inside(saga_id, (script, epoch, giving_up), &running).instrument(span).await;
+        let driven = self.drive_inside(saga_id, (script, epoch, giving_up), &running, span);
+        telemetry::within(scope, driven).instrument(fields).await;
         self.meters.active.with_label_values(&[kind]).dec();
         let mut all = self.all();
         all.remove(&saga_id);
@@ -214,17 +220,19 @@ impl Drivers {
         saga_id: SagaId,
         (script, epoch, giving_up): (Script, u64, Option<Reason>),
         running: &Arc<Running>,
+        span: Span,
     ) {
         let started = Instant::now();
         let kind = script.shape.kind;
         let (store, changes) = (self.store.clone(), self.changes.clone());
         let (meters, parked) = (self.meters.clone(), Arc::clone(&self.parked));
-        let desk = Desk { store, changes, meters, parked, owner: self.me };
+        let desk = Desk { store, changes, meters, parked, owner: self.me, span };
         let mut scribe = Scribe::new(desk, saga_id, epoch, script.shape.clone(), Arc::clone(running));
         let control = Arc::clone(&running.control);
         let assignment = Assignment { saga_id, script, epoch, giving_up, control };
         let end = AssertUnwindSafe(self.engine.drive(assignment, &mut scribe)).catch_unwind().await;
         scribe.put_down();
+        traced::ended(std::mem::take(&mut scribe.span), end.as_ref().ok());
         match end {
             Ok(End::Ended(outcome)) => {
                 let word = match &outcome {

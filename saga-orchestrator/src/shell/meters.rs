@@ -2,6 +2,7 @@
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 use service_kit::metrics::Metrics;
+use service_kit::names::metric;
 
 /// All of them.
 #[derive(Clone)]
@@ -26,6 +27,10 @@ pub struct Meters {
     pub backlog: IntGaugeVec,
     /// `saga_oldest_seconds`: the age of the oldest saga that this process drives. Checks have no budget; alarm on this.
     pub oldest_seconds: IntGaugeVec,
+    /// `saga_unended{kind, status}`: in the whole database.
+    pub unended: IntGaugeVec,
+    /// `saga_unended_oldest_seconds{kind}`: in the whole database.
+    pub unended_oldest: IntGaugeVec,
     /// `saga_failed_scans_total`: recovery scans that failed.
     pub failed_scans: IntCounterVec,
     /// `saga_orphans_adopted_total{kind}`: lost here, and adopted from a participant. 0 in normal runs; alarm on this.
@@ -47,54 +52,24 @@ impl Meters {
     /// A name that is taken.
     pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            ended: metrics.counter("saga_ended_total", "Sagas that have ended.", &["kind", "outcome"])?,
-            active: metrics.gauge("saga_active", "Sagas that this process drives.", &["kind"])?,
-            parked: metrics.gauge("saga_parked", "Parked sagas of this process.", &["kind"])?,
-            seconds: metrics.seconds(
-                "saga_seconds",
-                "From the driver's start to the outcome.",
-                &["kind", "outcome"],
-            )?,
-            step_seconds: metrics.seconds("saga_step_seconds", "One attempt.", &["kind", "step", "reply"])?,
-            compensations: metrics.counter(
-                "saga_compensations_total",
-                "Attempts to compensate.",
-                &["kind", "step"],
-            )?,
-            adopted: metrics.counter("saga_adopted_total", "Sagas taken over.", &["kind"])?,
-            turned_round: metrics.counter(
-                "saga_turned_round_total",
-                "Sagas that began to undo.",
-                &["kind", "reason"],
-            )?,
-            oldest_seconds: metrics.gauge(
-                "saga_oldest_seconds",
-                "Age of the oldest saga driven here.",
-                &[],
-            )?,
-            backlog: metrics.gauge("saga_trail_backlog", "Marks and notes that wait.", &[])?,
-            failed_scans: metrics.counter("saga_failed_scans_total", "Recovery scans that failed.", &[])?,
-            orphans: metrics.counter(
-                "saga_orphans_adopted_total",
-                "Sagas lost here and adopted from a participant.",
-                &["kind"],
-            )?,
-            breaker_position: metrics.gauge(
-                "saga_breaker_position",
-                "Circuit breaker: 0 closed, 1 half-open, 2 open.",
-                &["participant"],
-            )?,
-            breaker_opened: metrics.counter(
-                "saga_breaker_opened_total",
-                "How often the circuit breaker opened.",
-                &["participant"],
-            )?,
-            held: metrics.counter("saga_held_total", "Calls that had to wait.", &["participant", "by"])?,
-            retries_left: metrics.gauge(
-                "saga_retries_left",
-                "Repetitions that the budget has left.",
-                &["participant"],
-            )?,
+            ended: metrics.counter(&metric::SAGA_ENDED)?,
+            active: metrics.gauge(&metric::SAGA_ACTIVE)?,
+            parked: metrics.gauge(&metric::SAGA_PARKED)?,
+            seconds: metrics.histogram(&metric::SAGA_SECONDS)?,
+            step_seconds: metrics.histogram(&metric::SAGA_STEP_SECONDS)?,
+            compensations: metrics.counter(&metric::SAGA_COMPENSATIONS)?,
+            adopted: metrics.counter(&metric::SAGA_ADOPTED)?,
+            turned_round: metrics.counter(&metric::SAGA_TURNED_ROUND)?,
+            oldest_seconds: metrics.gauge(&metric::SAGA_OLDEST)?,
+            unended: metrics.gauge(&metric::SAGA_UNENDED)?,
+            unended_oldest: metrics.gauge(&metric::SAGA_UNENDED_OLDEST)?,
+            backlog: metrics.gauge(&metric::SAGA_TRAIL_BACKLOG)?,
+            failed_scans: metrics.counter(&metric::SAGA_FAILED_SCANS)?,
+            orphans: metrics.counter(&metric::SAGA_ORPHANS)?,
+            breaker_position: metrics.gauge(&metric::SAGA_BREAKER_POSITION)?,
+            breaker_opened: metrics.counter(&metric::SAGA_BREAKER_OPENED)?,
+            held: metrics.counter(&metric::SAGA_HELD)?,
+            retries_left: metrics.gauge(&metric::SAGA_RETRIES_LEFT)?,
         })
     }
 }

@@ -13,6 +13,7 @@ mod orphans;
 mod recovery;
 mod redis_link;
 mod scribe;
+mod traced;
 
 pub use changes::Changes;
 pub use drivers::{Assigned, Drivers, Fate, Running};
@@ -24,3 +25,4 @@ pub use orphans::adopt_orphans;
 pub use recovery::recover;
 pub(crate) use recovery::take_up;
 pub use redis_link::RedisLink;
+pub use traced::Origin;

@@ -11,7 +11,7 @@ use brokerage_types::Reason;
 use service_kit::fault::Fault;
 use service_kit::run::Kit;
 
-use super::{Assigned, Drivers, Meters};
+use super::{Assigned, Drivers, Meters, Origin};
 use crate::participants::{Inboxes, Remembered};
 use crate::sagas::command::Participant;
 use crate::sagas::{self, Input, Kind};
@@ -100,7 +100,8 @@ impl Search {
         tracing::warn!(%saga_id, peer, "saga {saga_id} was lost here and is adopted from the inbox of {peer}");
         let (epoch, paused) = (FIRST_EPOCH, false);
         let known = crate::participants::encode(&self.intent(kind, &input, &remembered));
-        self.drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent: known });
+        let origin = Origin::Adopted(remembered.trace);
+        self.drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent: known, origin });
         Ok(())
     }
 
@@ -116,6 +117,7 @@ impl Search {
             orders: input.orders().map(|order| order.map(Into::into)),
             conflict_key: input.conflict_key(),
             owner: self.drivers.me,
+            trace: remembered.trace,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use brokerage_types::{Reason, SagaId};
 use service_kit::run::Kit;
 
-use super::{Assigned, Drivers, Meters};
+use super::{Assigned, Drivers, Meters, Origin};
 use crate::engine::decide::Status;
 use crate::store::{Intent, Leases, Mark, Orphan, Store, TrailItem};
 use crate::{participants, sagas};
@@ -80,8 +80,9 @@ pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> 
             let epoch = u64::try_from(orphan.epoch).unwrap_or(0);
             let giving_up = orphan.abort_asked.then_some(Reason::AbortedByOperator);
             let paused = orphan.paused;
+            let origin = Origin::Adopted(orphan.trace);
             let intent = remembered(orphan, &input, drivers.me);
-            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent }))
+            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent, origin }))
         }
         Err(unreadable) => {
             tracing::error!(%saga_id, "saga {saga_id} cannot be read and is parked: {unreadable}");
@@ -107,6 +108,7 @@ fn remembered(orphan: Orphan, input: &sagas::Input, owner: uuid::Uuid) -> Vec<u8
         orders: [None, None],
         conflict_key: None,
         owner,
+        trace: orphan.trace,
     })
 }
 

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use brokerage_types::SagaId;
+use service_kit::telemetry::Span;
 use uuid::Uuid;
 
 use super::drivers::{Fate, Running};
+use super::traced;
 use super::{Changes, Meters};
 use crate::engine::decide::Status;
 use crate::engine::definition::{Shape, StepNo};
@@ -27,6 +29,8 @@ pub(super) struct Scribe {
     pub changes: Changes,
     pub meters: Meters,
     pub running: Arc<Running>,
+    /// The driver's.
+    pub span: Span,
     parked: Arc<AtomicUsize>,
     seq: i32,
     entries: Vec<Entry>,
@@ -43,6 +47,7 @@ pub(super) struct Desk {
     /// How many sagas of this process are parked.
     pub parked: Arc<AtomicUsize>,
     pub owner: Uuid,
+    pub span: Span,
 }
 
 impl Scribe {
@@ -56,6 +61,7 @@ impl Scribe {
             changes: desk.changes,
             meters: desk.meters,
             running,
+            span: desk.span,
             parked: desk.parked,
             seq: 0,
             entries: Vec::with_capacity(4),
@@ -146,6 +152,7 @@ impl Recorder for Scribe {
     fn stands(&mut self, standing: Standing) {
         let is_parked = standing.status == Status::Parked;
         self.is_parked(is_parked);
+        traced::stands(&mut self.span, standing.status, standing.reason);
         if let (Status::Compensating, Some(reason)) = (standing.status, standing.reason) {
             let labels = [self.shape.kind, reason.as_str()];
             self.meters.turned_round.with_label_values(&labels).inc();

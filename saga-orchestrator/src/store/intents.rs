@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use brokerage_types::SagaId;
 use service_kit::defect;
 use service_kit::lane::{LaneError, Work};
+use service_kit::telemetry::TraceParent;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub struct Intent {
     pub conflict_key: Option<String>,
     /// The process that will drive it.
     pub owner: Uuid,
+    /// The span that will drive it, if its trace is recorded.
+    pub trace: Option<TraceParent>,
 }
 
 /// What became of an intent.
@@ -140,15 +143,17 @@ async fn insert(tx: &mut PgConnection, items: &[&Intent]) -> Result<HashSet<Saga
     let other_orders: Vec<Option<Uuid>> = items.iter().map(|item| item.orders[1]).collect();
     let conflicts: Vec<Option<String>> = items.iter().map(|item| item.conflict_key.clone()).collect();
     let owners: Vec<Uuid> = items.iter().map(|item| item.owner).collect();
+    let traces: Vec<Option<String>> =
+        items.iter().map(|item| item.trace.map(|trace| trace.to_string())).collect();
     let inserted = sqlx::query_scalar!(
         "INSERT INTO sagas (saga_id, kind, version, caller, request_id, request_hash, input, order_id,
-                            other_order_id, conflict_key, owner)
+                            other_order_id, conflict_key, owner, traceparent)
          SELECT i.saga_id, i.kind, i.version, i.caller, i.request_id, i.request_hash, i.input::jsonb, i.order_id,
-                i.other_order_id, i.conflict_key, i.owner
+                i.other_order_id, i.conflict_key, i.owner, i.traceparent
          FROM unnest($1::uuid[], $2::text[], $3::int2[], $4::text[], $5::uuid[], $6::bytea[], $7::text[], $8::uuid[],
-                     $9::uuid[], $10::text[], $11::uuid[])
+                     $9::uuid[], $10::text[], $11::uuid[], $12::text[])
               AS i (saga_id, kind, version, caller, request_id, request_hash, input, order_id, other_order_id,
-                    conflict_key, owner)
+                    conflict_key, owner, traceparent)
          ON CONFLICT DO NOTHING RETURNING saga_id",
         &saga_ids,
         &keys.kinds,
@@ -161,6 +166,7 @@ async fn insert(tx: &mut PgConnection, items: &[&Intent]) -> Result<HashSet<Saga
         &other_orders as &[Option<Uuid>],
         &conflicts as &[Option<String>],
         &owners,
+        &traces as &[Option<String>],
     )
     .fetch_all(tx)
     .await?;

@@ -8,6 +8,7 @@ mod operate;
 mod reads;
 mod seal;
 mod trail;
+mod unended;
 mod upkeep;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use operate::{Action, ActionFilter, Operated, Operation, Verb};
 pub use reads::{Cursor, Filter, SagaRow};
 pub use seal::OperatorTrail;
 pub use trail::{Entry, Mark, TrailItem};
+pub use unended::Unended;
 pub use upkeep::Orphan;
 
 use intents::Intents;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use brokerage_types::SagaId;
 use service_kit::lane::{LaneError, Work};
+use service_kit::telemetry::TraceParent;
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
@@ -38,6 +39,8 @@ pub struct Orphan {
     pub request_id: Uuid,
     /// Over the request.
     pub request_hash: Vec<u8>,
+    /// The span of its first driver, if its trace is recorded.
+    pub trace: Option<TraceParent>,
 }
 
 pub(super) enum Chore {
@@ -166,7 +169,8 @@ pub(super) async fn assign(
                           reason = CASE WHEN status = 5 AND NOT paused THEN NULL ELSE reason END,
                           detail = CASE WHEN status = 5 AND NOT paused THEN NULL ELSE detail END
          WHERE saga_id = ANY($2) AND ended_at IS NULL
-         RETURNING saga_id, kind, version, input, epoch, abort_asked, paused, caller, request_id, request_hash",
+         RETURNING saga_id, kind, version, input, epoch, abort_asked, paused, caller, request_id, request_hash,
+                   traceparent",
         me,
         saga_ids,
     )
@@ -183,6 +187,7 @@ pub(super) async fn assign(
         caller: row.caller,
         request_id: row.request_id,
         request_hash: row.request_hash,
+        trace: row.traceparent.as_deref().and_then(TraceParent::parse),
     });
     Ok(orphans.collect())
 }

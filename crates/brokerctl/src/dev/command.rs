@@ -47,6 +47,9 @@ pub struct DevArgs {
     /// What the services log, as a filter.
     #[arg(long, default_value = "warn")]
     log: String,
+    /// Send traces and metrics by OTLP to this collector, such as http://localhost:4317.
+    #[arg(long)]
+    otlp: Option<String>,
     /// Write addresses, database URLs and process ids to this file when ready.
     #[arg(long)]
     print_ready_file: Option<PathBuf>,
@@ -82,7 +85,7 @@ impl DevArgs {
         let started = Instant::now();
         let mut telemetry = Settings::dev().telemetry;
         telemetry.log.clone_from(&self.log);
-        telemetry::init(&telemetry, "brokerctl-dev");
+        telemetry::init(&telemetry);
         if self.fresh
             && let Some(dir) = &self.data_dir
         {
@@ -130,6 +133,7 @@ impl DevArgs {
             time_scale: self.time_scale,
             seed: !self.no_seed,
             log: self.log,
+            otlp: self.otlp,
             ..MeshOptions::default()
         };
         (self.print_ready_file, options)

@@ -124,12 +124,10 @@ fn alone<S: Service>() -> Result<(), BootError> {
         }
     };
     runtime.block_on(async {
-        telemetry::init(&settings.telemetry, S::NAME);
+        telemetry::init(&settings.telemetry);
         let shutdown = shutdown::on_signal();
         let listeners = service_kit::run::Listeners::bind(&settings).await?;
-        let ended = run_until::<S>(settings, listeners, shutdown).await;
-        telemetry::flush().await;
-        ended
+        run_until::<S>(settings, listeners, shutdown).await
     })
 }
 

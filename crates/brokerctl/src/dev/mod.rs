@@ -328,6 +328,7 @@ fn start_services(options: &MeshOptions, storage: &Storage) -> Result<Vec<(MeshS
         asset_peers: asset_peers.clone(),
         time_scale: options.time_scale,
         log: options.log.clone(),
+        otlp: options.otlp.clone(),
         more: options.settings.iter().filter(|(of, ..)| *of == service).cloned().collect(),
     };
     let mut services = Vec::new();

@@ -35,6 +35,8 @@ pub struct MeshOptions {
     pub serve_command: Option<PathBuf>,
     /// What the services log, as a filter.
     pub log: String,
+    /// Where the services send traces and metrics.
+    pub otlp: Option<String>,
     /// With `replicas`: more settings of a service's processes, such as `LIMITS__CONCURRENCY`.
     pub settings: Vec<(MeshService, &'static str, String)>,
     /// With `replicas`: what stands between the processes of the mesh.
@@ -95,6 +97,7 @@ impl Default for MeshOptions {
             seed: true,
             serve_command: None,
             log: "warn".to_owned(),
+            otlp: None,
             settings: Vec::new(),
             detour: Detour::default(),
         }

@@ -141,6 +141,7 @@ pub(super) struct Assignment {
     pub(super) asset_peers: String,
     pub(super) time_scale: f64,
     pub(super) log: String,
+    pub(super) otlp: Option<String>,
     /// Settings of processes only.
     pub(super) more: Vec<(MeshService, &'static str, String)>,
 }
@@ -158,6 +159,7 @@ impl Assignment {
         settings.peers.asset.clone_from(&self.asset_peers);
         settings.time_scale = self.time_scale;
         settings.telemetry.log.clone_from(&self.log);
+        settings.telemetry.otlp_endpoint.clone_from(&self.otlp);
         settings
     }
 
@@ -174,6 +176,7 @@ impl Assignment {
             ("TIME_SCALE", self.time_scale.to_string()),
             ("TELEMETRY__LOG", self.log.clone()),
         ];
+        values.extend(self.otlp.clone().map(|url| ("TELEMETRY__OTLP_ENDPOINT", url)));
         values.extend(self.redis_url.clone().map(|url| ("REDIS_URL", url)));
         values.extend(self.more.iter().map(|(_, key, value)| (*key, value.clone())));
         let prefix = self.service.env_prefix();

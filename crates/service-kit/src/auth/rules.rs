@@ -89,6 +89,12 @@ pub fn rule(path: &str) -> Option<(&'static str, Access)> {
     BY_PATH.get(path).copied()
 }
 
+/// The path as a constant without its slash, as telemetry names it; or nothing.
+#[must_use]
+pub fn method(path: &str) -> Option<&'static str> {
+    rule(path).map(|(path, _)| path.trim_start_matches('/'))
+}
+
 /// The service part of `/service/Method`.
 #[must_use]
 pub fn service_of(path: &str) -> &str {

@@ -15,6 +15,8 @@ use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
 use crate::defect;
 use crate::fault::Fault;
 use crate::lane::{LaneError, Work};
+use crate::metrics::Metrics;
+use crate::telemetry::TraceParent;
 
 /// Do a step, or undo it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub(super) struct Request<C> {
     pub command: C,
     pub hash: Vec<u8>,
     pub intent: Option<Vec<u8>>,
-    pub traceparent: Option<String>,
+    pub trace: Option<TraceParent>,
 }
 
 /// What is known afterwards.
@@ -47,6 +49,21 @@ pub(super) enum Reply {
     Mismatch,
 }
 
+impl Reply {
+    /// For telemetry: the verdict in a word, its reason, and whether it was known before.
+    pub fn told(&self) -> (&'static str, Option<Reason>, bool) {
+        match self {
+            Reply::Done { replayed, .. } => ("DONE", None, *replayed),
+            Reply::Rejected { reason, replayed, .. } => ("REJECTED", Some(*reason), *replayed),
+            Reply::Tombstone { reason } => ("TOMBSTONE", Some(*reason), true),
+            Reply::Refused => ("REFUSED", None, true),
+            Reply::Expired => ("EXPIRED", None, false),
+            Reply::StaleEpoch { .. } => ("STALE_EPOCH", None, false),
+            Reply::Mismatch => ("MISMATCH", None, true),
+        }
+    }
+}
+
 /// A reply with the database's time.
 #[derive(Debug)]
 pub(super) struct Decided {
@@ -57,11 +74,12 @@ pub(super) struct Decided {
 /// The executor's work on a lane.
 pub(super) struct BookWork<B: Books> {
     books: Arc<B>,
+    metrics: Metrics,
 }
 
 impl<B: Books> BookWork<B> {
-    pub fn new(books: Arc<B>) -> Self {
-        Self { books }
+    pub fn new(books: Arc<B>, metrics: &Metrics) -> Self {
+        Self { books, metrics: metrics.clone() }
     }
 
     /// Decides one request. `Err` only for what is broken; it fails the batch.
@@ -217,6 +235,8 @@ impl<C: Command> Request<C> {
             effect: serde_json::Value::Null,
             answer: Vec::new(),
             intent: None,
+            // Only where it leads somewhere.
+            trace: self.trace.filter(|trace| trace.is_sampled()),
         }
     }
 }
@@ -249,14 +269,17 @@ impl<B: Books> Work for BookWork<B> {
         }
         let mut world = self.books.load(tx, &open).await?;
         let mut decided = Vec::with_capacity(items.len());
+        let mut traces = Vec::new();
         for request in items {
             let reply = self.decide(&mut inbox, &mut world, request)?;
+            // What has been noted since the last one is this one's.
+            traces.resize(self.books.noted(&world), request.trace);
             decided.push(Decided { reply, database_time });
         }
         if !inbox.is_unchanged() {
-            let events = outbox::Columns::of(self.books.save(tx, world).await?);
-            let traceparent = items.iter().find_map(|request| request.traceparent.clone());
-            inbox.write(tx, events, traceparent).await?;
+            let events = outbox::Columns::of(self.books.save(tx, world).await?, &traces);
+            events.count(&self.metrics);
+            inbox.write(tx, events).await?;
         }
         Ok(decided)
     }

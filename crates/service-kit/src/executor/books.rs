@@ -64,6 +64,9 @@ pub trait Books: Send + Sync + 'static {
         reason: Reason,
     ) -> Result<(), Fault>;
 
+    /// How many events the world has noted so far. [`Self::save`] returns them in the same order.
+    fn noted(&self, world: &Self::World) -> usize;
+
     /// Writes what has changed and returns the events of the changes, one each.
     fn save(
         &self,

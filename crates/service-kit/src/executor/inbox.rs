@@ -13,6 +13,7 @@ use super::outbox;
 use super::rule::Verdict;
 use crate::defect;
 use crate::lane::LaneError;
+use crate::telemetry::TraceParent;
 
 /// The idempotency key of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +52,8 @@ pub(super) struct Row {
     pub answer: Vec<u8>,
     /// What came with a first step; written, never read back here.
     pub intent: Option<Vec<u8>>,
+    /// The trace that it was decided in, if that is recorded; written, never read back here.
+    pub trace: Option<TraceParent>,
 }
 
 /// What a batch knows of the inbox: rows as stored, and what the batch itself adds.
@@ -115,6 +118,7 @@ impl Inbox {
                 effect: row.effect.unwrap_or_default(),
                 answer: row.answer.unwrap_or_default(),
                 intent: None,
+                trace: None,
             };
             inbox.rows.insert(Key { saga_id, step }, row);
             let highest = inbox.epochs.entry(saga_id).or_insert(epoch);
@@ -159,16 +163,11 @@ impl Inbox {
 
     /// Writes what the batch decided, and its events. A conflict means that another transaction decided one of the
     /// keys first.
-    pub async fn write(
-        mut self,
-        tx: &mut PgConnection,
-        events: outbox::Columns,
-        traceparent: Option<String>,
-    ) -> Result<(), LaneError> {
+    pub async fn write(mut self, tx: &mut PgConnection, events: outbox::Columns) -> Result<(), LaneError> {
         // One order for all writers, so that two batches with common keys wait for each other and never in a circle.
         self.inserted.sort_unstable();
         self.compensated.sort_unstable();
-        self.insert(tx, events, traceparent).await?;
+        self.insert(tx, events).await?;
         if !self.compensated.is_empty() {
             self.mark_compensated(tx).await?;
         }
@@ -176,17 +175,13 @@ impl Inbox {
     }
 
     /// One statement for both tables: a round trip is a large part of what a small batch costs.
-    async fn insert(
-        &self,
-        tx: &mut PgConnection,
-        events: outbox::Columns,
-        traceparent: Option<String>,
-    ) -> Result<(), LaneError> {
+    async fn insert(&self, tx: &mut PgConnection, events: outbox::Columns) -> Result<(), LaneError> {
         let count = self.inserted.len();
         let (mut sagas, mut steps, mut verdicts) = (Vec::with_capacity(count), Vec::new(), Vec::new());
         let (mut reasons, mut details, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut epochs, mut commands) = (Vec::new(), Vec::new());
-        let (mut effects, mut answers, mut intents) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut effects, mut answers) = (Vec::new(), Vec::new());
+        let (mut intents, mut traces) = (Vec::new(), Vec::new());
         for key in &self.inserted {
             let Some(row) = self.rows.get(key) else { continue };
             sagas.push(key.saga_id);
@@ -200,22 +195,24 @@ impl Inbox {
             effects.push(row.effect.clone());
             answers.push(row.answer.clone());
             intents.push(row.intent.clone());
+            traces.push(row.trace.map(|trace| trace.to_string()));
         }
         let written = sqlx::query_scalar!(
             r#"WITH events AS (
                    INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, seq, traceparent)
-                   SELECT u.id, u.aggregatetype, u.aggregateid, u.type, u.payload, u.seq, $17
-                   FROM unnest($11::uuid[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::bigint[])
-                        AS u(id, aggregatetype, aggregateid, type, payload, seq)
+                   SELECT u.id, u.aggregatetype, u.aggregateid, u.type, u.payload, u.seq, u.traceparent
+                   FROM unnest($11::uuid[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::bigint[],
+                               $17::text[])
+                        AS u(id, aggregatetype, aggregateid, type, payload, seq, traceparent)
                ), decided AS (
                    INSERT INTO inbox (saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect,
-                                      answer, intent)
+                                      answer, intent, traceparent)
                    SELECT u.saga_id, u.step, u.verdict, u.reason, u.detail, u.request_hash, u.epoch, u.command,
-                          u.effect, u.answer, u.intent
+                          u.effect, u.answer, u.intent, u.traceparent
                    FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
-                               $7::bigint[], $8::text[], $9::jsonb[], $10::bytea[], $18::bytea[])
+                               $7::bigint[], $8::text[], $9::jsonb[], $10::bytea[], $18::bytea[], $19::text[])
                         AS u(saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect, answer,
-                             intent)
+                             intent, traceparent)
                    ON CONFLICT DO NOTHING RETURNING 1
                )
                SELECT count(*) AS "count!" FROM decided"#,
@@ -235,8 +232,9 @@ impl Inbox {
             &events.kinds,
             &events.payloads,
             &events.seqs,
-            traceparent,
+            &events.traceparents as &[Option<String>],
             &intents as &[Option<Vec<u8>>],
+            &traces as &[Option<String>],
         )
         .fetch_one(tx)
         .await?;

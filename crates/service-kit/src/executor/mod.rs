@@ -14,6 +14,7 @@ mod batch;
 mod books;
 mod first_steps;
 mod inbox;
+mod lag;
 mod memory;
 mod outbox;
 pub mod rule;
@@ -34,7 +35,10 @@ pub use together::{STEPS_MAX, do_together};
 
 use crate::fault::{ApiError, ApiResult, Fault, Refusal};
 use crate::lane::Lane;
+use crate::metrics::Metrics;
+use crate::names::{self, attribute};
 use crate::run::Kit;
+use crate::telemetry::{self, Kind, Scope, Span};
 use crate::validate::Fields;
 use batch::{BookWork, Decided, Operation, Reply, Request};
 
@@ -65,11 +69,13 @@ pub struct Answered {
 pub struct Executor<B: Books> {
     lanes: Arc<[Lane<BookWork<B>>]>,
     memory: memory::Memory,
+    metrics: Metrics,
 }
 
 impl<B: Books> Clone for Executor<B> {
     fn clone(&self) -> Self {
-        Self { lanes: Arc::clone(&self.lanes), memory: self.memory.clone() }
+        let (memory, metrics) = (self.memory.clone(), self.metrics.clone());
+        Self { lanes: Arc::clone(&self.lanes), memory, metrics }
     }
 }
 
@@ -77,10 +83,11 @@ impl<B: Books> Executor<B> {
     /// Starts the service's lanes, as many as its settings say.
     pub fn start(kit: &Kit, books: B) -> Self {
         let books = Arc::new(books);
+        lag::watch(kit);
         let lanes = (0..kit.settings.database.lanes.max(1))
-            .map(|_| Lane::start(kit, "executor", BookWork::new(Arc::clone(&books))))
+            .map(|_| Lane::start(kit, "executor", BookWork::new(Arc::clone(&books), &kit.metrics)))
             .collect();
-        Self { lanes, memory: memory::Memory::of(kit) }
+        Self { lanes, memory: memory::Memory::of(kit), metrics: kit.metrics.clone() }
     }
 
     /// Does a saga step, or answers what was decided about it before.
@@ -162,6 +169,14 @@ impl<B: Books> Executor<B> {
         if !ends_something && self.lanes[lane].is_busy() {
             return Err(Fault::overloaded("the lane is busy with what came before").into());
         }
+        let name = command.name();
+        let mut span = telemetry::span(Kind::Internal, || names::execute(name, operation != Operation::Do));
+        if span.is_recorded() {
+            span.set(attribute::SAGA_ID, context.key.saga_id);
+            span.set(attribute::STEP, i64::from(context.key.step));
+            span.set(attribute::COMMAND, name);
+        }
+        let scope = span.scope_or_current();
         let request = Request {
             key: context.key,
             epoch: context.epoch,
@@ -170,9 +185,28 @@ impl<B: Books> Executor<B> {
             command,
             hash,
             intent: context.intent,
-            traceparent: crate::telemetry::current_traceparent(),
+            trace: scope.as_ref().map(Scope::traceparent),
         };
-        Ok(self.lanes[lane].submit(request).await?)
+        let decided = telemetry::within(scope, self.lanes[lane].submit(request)).await;
+        self.show(name, &mut span, &decided);
+        Ok(decided?)
+    }
+
+    /// Counts the verdict, and puts it on the span.
+    fn show(&self, command: &'static str, span: &mut Span, decided: &Result<Decided, Fault>) {
+        let Ok(decided) = decided else {
+            return span.fail("fault");
+        };
+        let (verdict, reason, is_replayed) = decided.reply.told();
+        self.metrics.kit.verdicts.with_label_values(&[command, verdict]).inc();
+        if is_replayed {
+            self.metrics.kit.replays.with_label_values(&[command]).inc();
+        }
+        span.set(attribute::VERDICT, verdict);
+        span.set(attribute::REPLAYED, is_replayed);
+        if let Some(reason) = reason {
+            span.set(attribute::REASON, reason.as_str());
+        }
     }
 }
 

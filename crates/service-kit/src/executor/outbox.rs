@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::books::Event;
 use crate::defect;
+use crate::metrics::Metrics;
+use crate::telemetry::TraceParent;
 
 /// The events of a batch, one array per column.
 #[derive(Default)]
@@ -16,12 +18,19 @@ pub(super) struct Columns {
     pub kinds: Vec<String>,
     pub payloads: Vec<serde_json::Value>,
     pub seqs: Vec<i64>,
+    pub traceparents: Vec<Option<String>>,
 }
 
 impl Columns {
-    pub fn of(events: Vec<Event>) -> Self {
+    /// Each event with the trace that it happened in.
+    pub fn of(events: Vec<Event>, traces: &[Option<TraceParent>]) -> Self {
         let mut columns = Self::default();
-        for event in events.into_iter().filter(|_| !defect::is_seeded("event_forgotten")) {
+        let traces = traces.iter().copied().chain(std::iter::repeat(None));
+        for (event, trace) in events.into_iter().zip(traces) {
+            if defect::is_seeded("event_forgotten") {
+                continue;
+            }
+            columns.traceparents.push(trace.map(|trace| trace.to_string()));
             columns.ids.push(Uuid::now_v7());
             columns.aggregates.push(event.aggregate.to_owned());
             columns.aggregate_ids.push(event.aggregate_id);
@@ -30,5 +39,11 @@ impl Columns {
             columns.seqs.push(event.seq);
         }
         columns
+    }
+
+    pub fn count(&self, metrics: &Metrics) {
+        for aggregate in &self.aggregates {
+            metrics.kit.events.with_label_values(&[aggregate]).inc();
+        }
     }
 }

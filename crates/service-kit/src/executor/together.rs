@@ -7,10 +7,9 @@ use brokerage_proto::common::v1::{StepFault, StepOutcome, StepReply, step_outcom
 use brokerage_types::Reason;
 use futures::future::join_all;
 use tonic::{Response, Status};
-use tracing::{Instrument, Span};
 
 use crate::fault::Refusal;
-use crate::telemetry::{self, TraceParent};
+use crate::telemetry::{self, Scope, TraceParent};
 
 /// How many steps one call may carry.
 pub const STEPS_MAX: usize = 256;
@@ -30,17 +29,11 @@ where
         let description = format!("must hold 1 to {STEPS_MAX} steps");
         return Err(Refusal::field("steps", Reason::FieldInvalid, description).into());
     }
+    let call = Scope::current();
     let doing = steps.into_iter().map(|(traceparent, step)| {
-        let span = match TraceParent::parse(&traceparent) {
-            Some(parent) if telemetry::is_exported() => {
-                let span = tracing::info_span!("step", otel.kind = "server");
-                telemetry::set_parent(&span, &parent);
-                span
-            }
-            Some(_) | None => Span::none(),
-        };
-        let traceparent = (!traceparent.is_empty()).then_some(traceparent);
-        telemetry::with_traceparent(traceparent, one(step)).instrument(span)
+        let own = TraceParent::parse(&traceparent);
+        let scope = call.as_ref().zip(own).map(|(call, own)| call.tracer().resume(own));
+        telemetry::within(scope, one(step))
     });
     Ok(join_all(doing).await.into_iter().map(outcome).collect())
 }

@@ -108,8 +108,8 @@ fn start<S: Service>(line: &CommandLine) -> Result<(), BootError> {
     }
     let runtime = runtime(settings.threads)?;
     let ended = runtime.block_on(async {
-        telemetry::init(&settings.telemetry, S::NAME);
-        let ended = match line.verb {
+        telemetry::init(&settings.telemetry);
+        match line.verb {
             Verb::Serve | Verb::Config | Verb::Help => {
                 tracing::info!("starting {} with {settings:?}", S::NAME);
                 let shutdown = shutdown::on_signal();
@@ -121,9 +121,7 @@ fn start<S: Service>(line: &CommandLine) -> Result<(), BootError> {
                 database::migrate(&settings.database.url, &migrator).await.map_err(BootError::from)
             }
             Verb::Healthcheck => healthcheck(&settings).await,
-        };
-        telemetry::flush().await;
-        ended
+        }
     });
     // What still blocks a thread, such as a name that nobody resolves, must not keep the process.
     runtime.shutdown_timeout(LEFTOVERS_TIMEOUT);

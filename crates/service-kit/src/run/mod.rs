@@ -16,6 +16,7 @@
 
 mod command_line;
 mod listeners;
+mod looks;
 mod serve;
 
 use std::error::Error;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub use command_line::run;
 pub use listeners::{Addresses, Listeners};
+pub use looks::Look;
 pub use serve::run_until;
 
 use crate::channel::ChannelError;
@@ -35,6 +37,7 @@ use crate::database::{self, Reads};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, SettingsError};
+use crate::telemetry::Tracer;
 
 /// What one service adds to the kit.
 pub trait Service: Send + 'static {
@@ -63,6 +66,8 @@ pub struct Kit {
     pub shutdown: CancellationToken,
     /// The service's metrics.
     pub metrics: Metrics,
+    /// The service's traces.
+    pub tracer: Tracer,
 }
 
 impl Kit {
@@ -71,14 +76,16 @@ impl Kit {
     /// # Errors
     /// A database URL that cannot be read.
     pub fn new(settings: Settings) -> Result<Self, BootError> {
-        let tasks = TaskTracker::new();
+        let (tasks, metrics) = (TaskTracker::new(), Metrics::new()?);
+        let tracer = Tracer::start(&settings.telemetry, &settings.auth.service_name, &metrics);
         Ok(Self {
-            reads: database::pool(&settings.database, tasks.clone())?,
+            reads: database::pool(&settings.database, tasks.clone(), metrics.clone())?,
             settings: Arc::new(settings),
             clock: SystemClock::shared(),
             tasks,
             shutdown: CancellationToken::new(),
-            metrics: Metrics::new()?,
+            metrics,
+            tracer,
         })
     }
 

@@ -44,6 +44,7 @@ pub async fn run_until<S: Service>(
     kit.shutdown.cancel();
     shutdown::finish_tasks(&kit.tasks).await;
     shutdown::finish_reads(&kit.reads).await;
+    kit.tracer.finish().await;
     tracing::info!("{} has ended", S::NAME);
     ended
 }
@@ -69,6 +70,7 @@ async fn serve<S: Service>(
     };
     let names = [routes.public_descriptors.as_slice(), &routes.internal_descriptors].concat();
     let health = Health::new(&names).await;
+    show(kit, S::NAME, &health);
     let users = Authenticator::users(&kit.settings.auth, kit.clock.clone());
     let services = Authenticator::services(&kit.settings.auth, kit.clock.clone());
     let stop = kit.shutdown.clone();
@@ -119,6 +121,15 @@ fn either(asked: &CancellationToken, stop: &CancellationToken) -> CancellationTo
     token
 }
 
+/// Shows who this is, and whether it is ready.
+fn show(kit: &Kit, service: &str, health: &Health) {
+    let metrics = &kit.metrics.kit;
+    metrics.build_info.with_label_values(&[service, env!("CARGO_PKG_VERSION")]).set(1);
+    let no_labels: &[&str] = &[];
+    let (ready, health) = (metrics.ready.with_label_values(no_labels), health.clone());
+    kit.metrics.looks_at(move || ready.set(health.is_ready().into()));
+}
+
 async fn start<S: Service>(kit: &Kit) -> Result<Routes, BootError> {
     prepare_schema::<S>(kit).await?;
     kit.tasks.spawn(months::keep(kit.clone(), "inbox", kit.settings.retention.inbox_days));
@@ -157,7 +168,8 @@ fn grpc(
     (routes, served): (tonic::service::Routes, &[&'static str]),
 ) -> Result<Router, BootError> {
     let routes = reflection::add(routes.add_service(health.server()), served)?.prepare();
-    let stack = stack::stack(&kit.settings.limits, kit.metrics.clone(), authenticator, served);
+    let told = (kit.metrics.clone(), kit.tracer.clone());
+    let stack = stack::stack(&kit.settings.limits, told, authenticator, served);
     Ok(Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))

@@ -4,8 +4,7 @@ use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::rows::{Head, Waiting};
 use crate::metrics::Metrics;
-
-const BY_CHAIN: &[&str] = &["chain"];
+use crate::names::metric;
 
 #[derive(Clone, Debug)]
 pub(super) struct Meters {
@@ -18,18 +17,10 @@ pub(super) struct Meters {
 impl Meters {
     pub(super) fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            waiting: metrics.gauge("seal_waiting_rows", "Rows without a number, at most 10000.", BY_CHAIN)?,
-            oldest: metrics.gauge(
-                "seal_oldest_waiting_seconds",
-                "Age of the oldest row without a number.",
-                BY_CHAIN,
-            )?,
-            head: metrics.gauge("seal_head_seq", "The last number that was given out.", BY_CHAIN)?,
-            failures: metrics.counter(
-                "seal_failed_rounds_total",
-                "Rounds that sealed nothing because of a fault.",
-                BY_CHAIN,
-            )?,
+            waiting: metrics.gauge(&metric::SEAL_WAITING)?,
+            oldest: metrics.gauge(&metric::SEAL_OLDEST)?,
+            head: metrics.gauge(&metric::SEAL_HEAD)?,
+            failures: metrics.counter(&metric::SEAL_FAILED)?,
         })
     }
 

@@ -52,6 +52,11 @@ impl Settings {
         );
         let log = tracing_subscriber::EnvFilter::builder().parse(&self.telemetry.log);
         check(log.is_ok(), "telemetry.log: must be a filter such as `info,sqlx=warn`");
+        check(
+            (0.0..=1.0).contains(&self.telemetry.sample_ratio),
+            "telemetry.sample_ratio: must be between 0 and 1",
+        );
+        check(self.telemetry.push_interval_ms > 0, "telemetry.push_interval_ms: must be at least 1");
         mistakes.extend(token_mistakes(&self.auth.tokens));
         if self.profile == Profile::Production {
             self.production_mistakes(&mut mistakes);

@@ -147,8 +147,14 @@ pub struct TelemetrySettings {
     pub log: String,
     /// How.
     pub format: LogFormat,
-    /// Where traces go, such as `http://collector:4317`. Unset: nowhere.
+    /// Where traces and metrics go by OTLP, such as `http://collector:4317`. Unset: nowhere.
     pub otlp_endpoint: Option<String>,
+    /// Which part of the traces that begin here is recorded, 0 to 1.
+    pub sample_ratio: f64,
+    /// Whether a caller that brings a trace decides if it is recorded. Otherwise the ratio decides about every trace.
+    pub trust_callers: bool,
+    /// Between two pushes of the metrics by OTLP.
+    pub push_interval_ms: u64,
 }
 
 /// How a log line looks.
@@ -159,6 +165,8 @@ pub enum LogFormat {
     Pretty,
     /// For machines.
     Json,
+    /// For people if there is a terminal, for machines otherwise.
+    Auto,
 }
 
 /// See [`Settings::retention`]. What has no number of days is kept for ever.
@@ -234,8 +242,11 @@ impl Settings {
             },
             telemetry: TelemetrySettings {
                 log: "info,sqlx::postgres::notice=warn".to_owned(),
-                format: LogFormat::Json,
+                format: LogFormat::Auto,
                 otlp_endpoint: None,
+                sample_ratio: 1.0,
+                trust_callers: true,
+                push_interval_ms: 15_000,
             },
             limits: LimitSettings {
                 concurrency: 512,

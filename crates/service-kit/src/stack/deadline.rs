@@ -26,6 +26,12 @@ impl Deadline {
         let deadline = request.extensions().get::<Self>()?;
         Some(deadline.0.saturating_duration_since(Instant::now()))
     }
+
+    /// How much time the caller gives a call, if he says so.
+    #[must_use]
+    pub(crate) fn given(headers: &http::HeaderMap) -> Option<Duration> {
+        parse(headers.get("grpc-timeout")?.to_str().ok()?)
+    }
 }
 
 /// The layer.
@@ -39,7 +45,7 @@ pub struct Bound {
 
 impl Around for Bound {
     async fn around<N: Next>(self, mut request: Request, next: N) -> Response {
-        let asked = request.headers().get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+        let asked = Deadline::given(request.headers());
         let bound = asked.map_or(self.default, |asked| asked - SLACK_MAX.min(asked / 2)).min(self.max);
         request.extensions_mut().insert(Deadline(Instant::now() + bound));
         match tokio::time::timeout(bound, next.run(request)).await {

@@ -15,14 +15,15 @@ use super::{Around, Next, Request, Response};
 use crate::auth::rules::{self, Access};
 use crate::fault::{self, Refusal};
 use crate::metrics::{Metrics, OTHER_METHOD};
-use crate::telemetry::{self, TraceParent};
+use crate::names::attribute;
+use crate::telemetry::{self, Kind, Span, TraceParent, Tracer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LENGTH_MAX: usize = 64;
 
 /// The method as a label: a constant, so that strangers cannot invent labels.
 fn method(request: &Request) -> &'static str {
-    rules::rule(request.uri().path()).map_or(OTHER_METHOD, |(path, _)| path)
+    rules::method(request.uri().path()).unwrap_or(OTHER_METHOD)
 }
 
 /// Health and reflection: they must answer under overload too, and are not worth a span.
@@ -61,9 +62,9 @@ fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len()) && id.bytes().all(allowed)
 }
 
-/// Continues the caller's trace, or begins one.
-#[derive(Debug, Clone, Copy)]
-pub struct Trace;
+/// Continues the caller's trace, or begins one. Health and reflection are asked all the time and are in no trace.
+#[derive(Debug, Clone)]
+pub struct Trace(pub Tracer);
 
 impl Around for Trace {
     async fn around<N: Next>(self, request: Request, next: N) -> Response {
@@ -71,23 +72,32 @@ impl Around for Trace {
             return next.run(request).await;
         }
         let given = request.headers().get(telemetry::TRACEPARENT).and_then(|value| value.to_str().ok());
-        let parent = given.and_then(TraceParent::parse);
-        let trace = parent.map_or_else(TraceParent::random, TraceParent::child);
-        let request_id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_ref());
+        let root = self.0.enter(given.and_then(TraceParent::parse));
         let method = method(&request);
-        let span = tracing::info_span!(
-            "rpc",
-            otel.name = method,
-            otel.kind = "server",
-            rpc.system.name = "grpc",
-            rpc.method = method,
-            request_id,
-            trace_id = %trace.trace_id(),
-        );
-        if let Some(parent) = parent {
-            telemetry::set_parent(&span, &parent);
+        let request_id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_ref());
+        let fields = tracing::info_span!("rpc", rpc.method = method, request_id);
+        let mut span = root.span(Kind::Server, || method.into());
+        if span.is_recorded() {
+            span.set(attribute::RPC_SYSTEM, "grpc");
+            span.set(attribute::RPC_METHOD, method);
+            span.set(attribute::REQUEST_ID, request_id.to_owned());
+            // Until there is an answer; a caller that hangs up ends the span here.
+            span.set(attribute::RPC_STATUS, "CANCELLED");
         }
-        telemetry::with_traceparent(Some(trace.to_string()), next.run(request)).instrument(span).await
+        let response = span.scope(&root).within(next.run(request)).instrument(fields).await;
+        if span.is_recorded() {
+            answered(&mut span, &response);
+        }
+        response
+    }
+}
+
+/// Of a server's answers only those are errors that are its own fault.
+fn answered(span: &mut Span, response: &Response) {
+    let (status, is_ours) = fault::in_head(response.headers());
+    span.set(attribute::RPC_STATUS, status);
+    if is_ours {
+        span.fail(status);
     }
 }
 

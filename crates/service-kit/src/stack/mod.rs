@@ -18,6 +18,7 @@ pub use layers::RequestId;
 use crate::auth::{Authenticator, Authorize};
 use crate::metrics::Metrics;
 use crate::settings::LimitSettings;
+use crate::telemetry::Tracer;
 use layers::{Explain, Measure, NoPanic, Shed, Trace};
 
 /// The layers of one listener, innermost type first.
@@ -45,7 +46,7 @@ pub type Layers = Stack<
 #[must_use]
 pub fn stack(
     limits: &LimitSettings,
-    metrics: Metrics,
+    (metrics, tracer): (Metrics, Tracer),
     authenticator: Authenticator,
     served: &[&'static str],
 ) -> ServiceBuilder<Layers> {
@@ -53,7 +54,7 @@ pub fn stack(
         // First, so that everything below can name the request, and every answer carries its id.
         .layer(AroundLayer(layers::Identify))
         // Before anything that logs: log lines and spans belong to the caller's trace.
-        .layer(AroundLayer(Trace))
+        .layer(AroundLayer(Trace(tracer)))
         // Outside of everything that can answer by itself, so that every answer is counted.
         .layer(AroundLayer(Measure(metrics)))
         // A panic is an INTERNAL of one call, not the end of a connection that carries others.

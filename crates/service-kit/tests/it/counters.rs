@@ -128,6 +128,10 @@ impl Books for Counters {
         Ok(())
     }
 
+    fn noted(&self, world: &World) -> usize {
+        world.changed.values().map(Vec::len).sum()
+    }
+
     async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
         if world.broken {
             sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;

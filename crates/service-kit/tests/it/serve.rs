@@ -8,6 +8,7 @@ use brokerage_types::Reason;
 use dev_cluster::TestDatabase;
 use service_kit::channel;
 use service_kit::fault::reason_of;
+use service_kit::metrics::Metrics;
 use service_kit::run::{BootError, Listeners, run_until};
 use service_kit::settings::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -129,14 +130,14 @@ async fn services_are_let_in_by_name_and_secret() {
     let uri = format!("http://{}", bench.running.addresses.internal);
     let mut identity = Settings::dev().auth;
     identity.service_name = "orchestrator".to_owned();
-    let peer = channel::connect(&uri, &identity).unwrap();
+    let peer = channel::connect(&uri, &identity, &Metrics::new().unwrap()).unwrap();
     let mut client = asset::asset_participant_client::AssetParticipantClient::new(peer);
     let terms =
         client.get_customer_terms(asset::GetCustomerTermsRequest::default()).await.unwrap().into_inner();
     assert_eq!(terms.hold_refusal, "orchestrator");
 
     identity.service_secret = "guessed".to_owned();
-    let peer = channel::connect(&format!("{uri},{uri}"), &identity).unwrap();
+    let peer = channel::connect(&format!("{uri},{uri}"), &identity, &Metrics::new().unwrap()).unwrap();
     let mut client = asset::asset_participant_client::AssetParticipantClient::new(peer);
     let status = client.get_customer_terms(asset::GetCustomerTermsRequest::default()).await.unwrap_err();
     assert_eq!(told(&status), (Code::Unauthenticated, "SERVICE_SECRET_INVALID".to_owned()));
@@ -247,7 +248,7 @@ async fn probes_and_metrics_answer_over_http() {
     assert!(bench.ops("/livez").await.starts_with("HTTP/1.1 200"));
     assert!(bench.ops("/readyz").await.starts_with("HTTP/1.1 200"));
     let metrics = bench.ops("/metrics").await;
-    let line = "rpc_server_call_duration_seconds_count{rpc_method=\"/brokerage.saga.v1.SagaService/GetSaga\",\
+    let line = "rpc_server_call_duration_seconds_count{rpc_method=\"brokerage.saga.v1.SagaService/GetSaga\",\
                 rpc_response_status_code=\"OK\"} 1";
     assert!(metrics.contains(line), "{metrics}");
     bench.end().await;
