@@ -26,11 +26,13 @@ pub struct Options {
     pub orchestrators: usize,
     /// Scales the protocol's times.
     pub time_scale: f64,
+    /// Where traces and metrics go, if anywhere.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { orchestrators: 1, time_scale: UNHURRIED }
+        Self { orchestrators: 1, time_scale: UNHURRIED, otlp_endpoint: None }
     }
 }
 
@@ -97,7 +99,7 @@ impl Brokerage {
         let asset = Running::start::<AssetService>(settings(&databases.asset, &options)).await;
         let mut brokerage = Self { order, asset, orchestrators: Vec::new(), databases };
         for _ in 0..options.orchestrators.max(1) {
-            brokerage.add_orchestrator(options.time_scale).await;
+            brokerage.add(&options).await;
         }
         market::open(&brokerage.admin()).await;
         brokerage
@@ -105,8 +107,11 @@ impl Brokerage {
 
     /// One more orchestrator over the same database.
     pub async fn add_orchestrator(&mut self, time_scale: f64) {
-        let options = Options { time_scale, ..Options::default() };
-        let mut settings = settings(&self.databases.orchestrator, &options);
+        self.add(&Options { time_scale, ..Options::default() }).await;
+    }
+
+    async fn add(&mut self, options: &Options) {
+        let mut settings = settings(&self.databases.orchestrator, options);
         settings.peers.order = format!("http://{}", self.order.addresses.internal);
         settings.peers.asset = format!("http://{}", self.asset.addresses.internal);
         self.orchestrators.push(Running::start::<Orchestrator>(settings).await);
@@ -189,6 +194,8 @@ fn settings(database: &TestDatabase, options: &Options) -> Settings {
     // Copied from a migrated template.
     settings.database.migrate_on_start = false;
     settings.time_scale = options.time_scale;
+    settings.telemetry.otlp_endpoint.clone_from(&options.otlp_endpoint);
+    settings.telemetry.push_interval_ms = 200;
     settings.drain.grace_ms = 0;
     settings.drain.finish_ms = 0;
     // Debug builds on a busy machine are slow; no test is about that.

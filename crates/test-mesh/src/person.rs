@@ -42,6 +42,12 @@ pub struct Person {
 }
 
 impl Person {
+    /// By these listeners: of an orchestrator, of order-svc, of asset-svc.
+    #[must_use]
+    pub fn to(identity: &Identity, customer_id: &str, public: [&Channel; 3]) -> Self {
+        Self::new(identity, customer_id, public)
+    }
+
     pub(crate) fn new(identity: &Identity, customer_id: &str, public: [&Channel; 3]) -> Self {
         let [trading, order, asset] = public.map(|channel| identity.on(channel));
         Self {

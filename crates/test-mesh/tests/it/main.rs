@@ -9,5 +9,6 @@ mod lifecycle;
 mod matrix;
 mod orphans;
 mod roles;
+mod telemetry;
 mod twelve_failures;
 mod watchfulness;

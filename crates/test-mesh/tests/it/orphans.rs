@@ -131,5 +131,6 @@ fn intent_of(saga_id: &str, request_id: &str) -> Intent {
         orders: [None, None],
         conflict_key: None,
         owner: Uuid::nil(),
+        trace: None,
     }
 }

@@ -17,7 +17,7 @@ use order_svc::OrderService;
 use saga_orchestrator::engine::pace::Pace;
 use saga_orchestrator::participants::Grpc;
 use service_kit::database::migrator;
-use service_kit::run::{Listeners, Service, run_until};
+use service_kit::run::{Kit, Listeners, Service, run_until};
 use service_kit::settings::Settings;
 use test_mesh::{Identity, Wire, fresh};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -80,7 +80,7 @@ impl World {
             [Database::open("order", &order_kept.url).await, Database::open("asset", &asset_kept.url).await];
         databases[1].execute(&format!("UPDATE tiers SET fee_ppm = {FEE_PPM} WHERE tier = 'PREMIUM'")).await;
         let world = World {
-            grpc: Grpc::connect(&settings, &patient()).unwrap(),
+            grpc: Grpc::connect(&Kit::new(settings).unwrap(), &patient()).unwrap(),
             orders: OrderServiceClient::new(order_public),
             assets: AssetServiceClient::new(asset_public.clone()),
             customers: CustomerServiceClient::new(asset_public),

@@ -1,0 +1,94 @@
+//! Metrics: what is exported is listed, bounded, and true.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use service_kit::names::metric;
+use test_mesh::{ALICE, BOB, Brokerage, Running, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::watched;
+
+/// One answer of an ops port, head included; nothing if nobody is there.
+pub async fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
+}
+
+async fn scrape(running: &Running) -> String {
+    get(&running.addresses.ops.to_string(), "/metrics").await.unwrap()
+}
+
+fn services(brokerage: &Brokerage) -> [&Running; 3] {
+    [&brokerage.order, &brokerage.asset, &brokerage.orchestrators[0]]
+}
+
+/// Families of a page, each with its distinct series.
+fn families(page: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut families: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut family = String::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            family = rest.split(' ').next().unwrap_or_default().to_owned();
+        } else if line.starts_with(&family) && !family.is_empty() && !line.starts_with('#') {
+            let labels =
+                line.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').map_or("", |(l, _)| l));
+            // The boundary of a bucket tells no series apart.
+            let series: Vec<&str> = labels.split(',').filter(|label| !label.starts_with("le=")).collect();
+            families.entry(family.clone()).or_default().insert(series.join(","));
+        }
+    }
+    families
+}
+
+async fn trade(brokerage: &Brokerage) -> Vec<String> {
+    let (alice, bob, admin) = (brokerage.alice(), brokerage.bob(), brokerage.admin());
+    let (buy, sell) = (alice.buys("THYAO", "10", "8.00").await, bob.sells("THYAO", "4", "8.00").await);
+    admin.matches(&buy, &sell).await;
+    alice.cancels(&buy).await;
+    let _refused = alice.tries_to_place(alice.bid("THYAO", "1000000", "8.00")).await;
+    vec![buy, sell]
+}
+
+#[tokio::test]
+async fn every_metric_is_listed_and_bounded_and_names_nobody() {
+    let (brokerage, collector) = watched().await;
+    let orders = trade(&brokerage).await;
+    for channel in brokerage.public() {
+        for count in 0..20 {
+            let mut raw = tonic::client::Grpc::new(channel.clone());
+            raw.ready().await.unwrap();
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            let path = format!("/invented.v{count}.Service/Method{count}").parse().unwrap();
+            raw.unary(tonic::Request::new(()), path, codec).await.unwrap_err();
+        }
+    }
+    for running in services(&brokerage) {
+        let page = scrape(running).await;
+        for (family, series) in families(&page) {
+            let known = metric::ALL.iter().find(|known| known.name == family);
+            let known = known.unwrap_or_else(|| panic!("{family} is not in the catalogue"));
+            assert!(series.len() <= known.series_max, "{family} has {} series: {series:?}", series.len());
+            for word in ["THYAO", "TRY", ALICE, BOB, "token-", "invented", &orders[0], &orders[1]] {
+                assert!(
+                    !series.iter().any(|series| series.contains(word)),
+                    "{family} names {word}: {series:?}"
+                );
+            }
+        }
+    }
+    // The same numbers are pushed.
+    let sent_by =
+        |service: &str, name: &str| collector.metrics().contains(&(service.to_owned(), name.to_owned()));
+    until("metrics are pushed", async || {
+        let everywhere = ["order-svc", "asset-svc", "saga-orchestrator"].iter().all(|service| {
+            sent_by(service, "rpc.server.call.duration") && sent_by(service, "brokerage.lane.wait")
+        });
+        (everywhere && sent_by("saga-orchestrator", "brokerage.saga.ended")).then_some(())
+    })
+    .await;
+}
