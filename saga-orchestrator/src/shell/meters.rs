@@ -1,8 +1,14 @@
 //! The numbers of the orchestrator. Labels are kinds, steps and outcomes; never ids.
 
+use brokerage_types::Reason;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 use service_kit::metrics::Metrics;
 use service_kit::names::metric;
+
+use crate::sagas::Kind;
+
+/// Of a metric that has none.
+pub const NO_LABELS: &[&str] = &[];
 
 /// All of them.
 #[derive(Clone)]
@@ -51,7 +57,7 @@ impl Meters {
     /// # Errors
     /// A name that is taken.
     pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
-        Ok(Self {
+        let meters = Self {
             ended: metrics.counter(&metric::SAGA_ENDED)?,
             active: metrics.gauge(&metric::SAGA_ACTIVE)?,
             parked: metrics.gauge(&metric::SAGA_PARKED)?,
@@ -70,6 +76,18 @@ impl Meters {
             breaker_opened: metrics.counter(&metric::SAGA_BREAKER_OPENED)?,
             held: metrics.counter(&metric::SAGA_HELD)?,
             retries_left: metrics.gauge(&metric::SAGA_RETRIES_LEFT)?,
-        })
+        };
+        meters.begin_at_zero();
+        Ok(meters)
+    }
+
+    /// A counter that first shows itself as 1 has not grown, so its first event would alarm nobody.
+    fn begin_at_zero(&self) {
+        for kind in Kind::ALL.map(Kind::as_str) {
+            self.orphans.with_label_values(&[kind]);
+            self.adopted.with_label_values(&[kind]);
+            self.turned_round.with_label_values(&[kind, Reason::GaveUp.as_str()]);
+        }
+        self.failed_scans.with_label_values(NO_LABELS);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use brokerage_types::{Reason, SagaId};
 use service_kit::run::Kit;
 
+use super::meters::NO_LABELS;
 use super::{Assigned, Drivers, Meters, Origin};
 use crate::engine::decide::Status;
 use crate::store::{Intent, Leases, Mark, Orphan, Store, TrailItem};
@@ -15,8 +16,6 @@ use crate::{participants, sagas};
 
 /// How often drivers are asked again to leave, at the end.
 const LEAVING: Duration = Duration::from_millis(50);
-
-const NO_LABELS: &[&str] = &[];
 
 /// Runs until the service ends; then leaves every saga to others.
 pub async fn recover(kit: Kit, drivers: Arc<Drivers>, store: Store, meters: Meters) {

@@ -56,6 +56,9 @@ impl Watched {
 
 /// Shows how busy the pool is, whenever somebody looks at the numbers.
 pub(super) fn show(pool: &PgPool, room: &Arc<Semaphore>, metrics: &Metrics) {
+    // A counter that first shows itself as 1 has not grown.
+    metrics.kit.pool.waits.with_label_values(&[POOL]);
+    metrics.kit.pool.timeouts.with_label_values(&[POOL]);
     let (pool, room, kit) = (pool.clone(), Arc::clone(room), Arc::downgrade(&metrics.kit));
     metrics.looks_at(move || {
         let Some(kit) = kit.upgrade() else { return };

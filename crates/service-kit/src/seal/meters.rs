@@ -28,6 +28,8 @@ impl Meters {
         self.waiting.with_label_values(&[chain]).set(waiting.rows);
         self.oldest.with_label_values(&[chain]).set(waiting.oldest_seconds);
         self.head.with_label_values(&[chain]).set(head.book_seq);
+        // There from the first look on: a counter that first shows itself as 1 has not grown.
+        self.failures.with_label_values(&[chain]);
     }
 
     pub(super) fn failed(&self, chain: &str) {
