@@ -16,9 +16,8 @@ const COMPOSE: &str = "import json, sys, yaml\n\
                        PyCompose.from_json(json.dumps(yaml.safe_load(open(sys.argv[1])))).validate()";
 
 /// The bill of materials, against its strict schema.
-const BILL: &str = "import sys
-                    from cyclonedx.schema import SchemaVersion
-                    from cyclonedx.validation.json import JsonStrictValidator
+const BILL: &str = "import sys; from cyclonedx.schema import SchemaVersion; \
+                    from cyclonedx.validation.json import JsonStrictValidator; \
                     sys.exit(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read()))";
 
 /// Checks alerts, images, compose and pipeline.
