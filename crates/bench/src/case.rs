@@ -10,6 +10,8 @@ use crate::row::Row;
 
 /// How many clients the hot account, the mixed run, refusals and redelivery have.
 pub const BUSY: usize = 64;
+/// So many clients that the machine is full, and batches are still small.
+pub const FEW: usize = 16;
 /// Percentages of steps that are delivered again.
 pub const REDELIVERED: [u8; 2] = [1, 10];
 

@@ -11,7 +11,7 @@ use brokerctl::dev::{Mesh, MeshService};
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
-use crate::case::BUSY;
+use crate::case::{BUSY, FEW};
 use crate::client::Workload;
 use crate::load::WARM_UP;
 use crate::statements::Statements;
@@ -52,7 +52,7 @@ pub struct Profile {
     pub calls: Vec<Line>,
 }
 
-/// Creates with one client, and with many.
+/// Creates with one client, with a few, and with many.
 ///
 /// # Errors
 /// When statements cannot be counted.
@@ -63,7 +63,7 @@ pub async fn measure(mesh: &mut Mesh, options: &Options) -> Result<Vec<Profile>>
     history::wait_until_back(mesh).await?;
     let databases = databases(mesh)?;
     let mut profiles = Vec::new();
-    for clients in [1, BUSY] {
+    for clients in [1, FEW, BUSY] {
         let (before, calls_before) =
             (statements::read(&mut admin, &databases).await?, calls::read(mesh).await?);
         let sample =
