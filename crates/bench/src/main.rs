@@ -9,6 +9,7 @@ mod bar;
 mod calls;
 mod case;
 mod client;
+mod collector;
 #[cfg(test)]
 mod contract;
 mod control;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use brokerctl::dev::Mesh;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -114,7 +114,11 @@ pub struct Compared {
 /// # Errors
 /// When a side fails, or does not have the effects that it should.
 pub async fn compare(options: &Options, report: &mut Report) -> Result<()> {
-    let Some(program) = options.peers.as_deref().filter(|_| options.cases().contains(&Case::Peers)) else {
+    if !options.cases().contains(&Case::Peers) {
+        return Ok(());
+    }
+    let Some(program) = options.peers.as_deref() else {
+        ensure!(options.only.is_empty(), "the peers are a program of their own: say `--peers` as well");
         return Ok(());
     };
     let mut mesh = stage::start(Vec::new()).await?;

@@ -1,11 +1,11 @@
 //! The meshes of a run: most cases share one, some need one of their own.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use brokerctl::dev::{Mesh, MeshOptions, MeshService};
 
 use crate::case::{self, Case};
 use crate::report::Report;
-use crate::{Options, audit, cpu, history, memory, open_loop, preload, profile, rounds};
+use crate::{Options, audit, collector, cpu, history, memory, open_loop, preload, profile, rounds};
 
 /// Closed and open loop, against the floors.
 pub async fn shared(options: &Options, report: &mut Report) -> Result<()> {
@@ -59,13 +59,14 @@ pub async fn history(options: &Options, report: &mut Report) -> Result<()> {
     end(mesh, "history", report).await
 }
 
-/// The mesh as in production: processes, and every commit on disk.
-pub async fn start(settings: Vec<(MeshService, &'static str, String)>) -> Result<Mesh> {
+/// The mesh as in production: processes, every commit on disk, and traces sampled.
+pub async fn start(mut settings: Vec<(MeshService, &'static str, String)>) -> Result<Mesh> {
     let here = std::env::current_exe().context("find this program")?;
     let program = here.with_file_name("brokerctl");
     if !program.exists() {
         bail!("there is no brokerctl beside this program: start it with `cargo xtask bench`");
     }
+    settings.extend(collector::settings().await?);
     let options = MeshOptions {
         replicas: Some(1),
         durable: true,
@@ -84,5 +85,9 @@ pub async fn start(settings: Vec<(MeshService, &'static str, String)>) -> Result
 pub async fn end(mesh: Mesh, name: &'static str, report: &mut Report) -> Result<()> {
     report.audits.push((name, audit::verify(&mesh).await));
     report.postgres = preload::postgres(&mesh).await?;
-    mesh.stop().await.context("stop the mesh")
+    mesh.stop().await.context("stop the mesh")?;
+    // Services send what they have left when they end.
+    report.spans = collector::spans();
+    ensure!(report.spans > 0, "the services were to send traces, and none came");
+    Ok(())
 }
