@@ -40,6 +40,13 @@ pub trait Work: Send + Sync + 'static {
     /// How long a batch waits for company. Zero, unless nobody waits for the answers.
     const GATHERS: Duration = Duration::ZERO;
 
+    /// Whether one statement does all of these items, or what comes after it may be lost: they are run without BEGIN and
+    /// COMMIT, because a round trip is a large part of what a small batch costs. The statement is its own transaction.
+    fn is_one_statement(&self, items: &[Self::Item]) -> bool {
+        let _ = items;
+        false
+    }
+
     /// Does the whole batch. The lane has begun a transaction and commits it afterwards; the answers, one per item
     /// and in order, are given out only once it has. On an error nothing is kept. May be called again for the same
     /// items, alone or together, also after a commit whose outcome is unknown.
@@ -292,15 +299,20 @@ impl<W: Work> Runner<W> {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        sqlx::raw_sql("BEGIN").execute(&mut connection).await?;
+        let is_alone = self.work.is_one_statement(items);
+        if !is_alone {
+            sqlx::raw_sql("BEGIN").execute(&mut connection).await?;
+        }
         crash::point(self.name, "begun", None);
         let done = self.work.run(&mut connection, items).await;
         match done {
             Ok(answers) if answers.len() == items.len() => {
                 crash::point(self.name, "worked", None);
-                let committed = sqlx::raw_sql("COMMIT").execute(&mut connection).await;
-                if !defect::is_seeded("failed_commit_answered") {
-                    committed?;
+                if !is_alone {
+                    let committed = sqlx::raw_sql("COMMIT").execute(&mut connection).await;
+                    if !defect::is_seeded("failed_commit_answered") {
+                        committed?;
+                    }
                 }
                 crash::point(self.name, "committed", None);
                 self.connection = Some(connection);
@@ -309,7 +321,8 @@ impl<W: Work> Runner<W> {
             Ok(_) => Err(LaneError::Fault("a batch answered another number of items".to_owned())),
             Err(error) => {
                 if error.remedy() != Remedy::Reconnect
-                    && (defect::is_seeded("transaction_left_open")
+                    && (is_alone
+                        || defect::is_seeded("transaction_left_open")
                         || sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok())
                 {
                     self.connection = Some(connection);

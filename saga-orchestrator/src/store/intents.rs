@@ -73,6 +73,11 @@ impl Work for Intents {
     type Item = Intent;
     type Answer = Accepted;
 
+    /// The INSERT. If it comes up short, what is read afterwards can be read again: own rows are known as such.
+    fn is_one_statement(&self, items: &[Intent]) -> bool {
+        items.iter().all(|item| item.conflict_key.is_none())
+    }
+
     async fn run(&self, tx: &mut PgConnection, items: &[Intent]) -> Result<Vec<Accepted>, LaneError> {
         let claimed = claim_requests(tx, items).await?;
         let candidates: Vec<&Intent> = items

@@ -94,6 +94,12 @@ impl Work for Trail {
     /// Callers are answered before: the fewer transactions, the more of the machine is theirs.
     const GATHERS: Duration = Duration::from_millis(20);
 
+    /// That sagas are completed, and what was noted of them, as nearly always.
+    fn is_one_statement(&self, items: &[TrailItem]) -> bool {
+        let is_usual = |item: &TrailItem| matches!(item.mark, None | Some(Mark::Completed));
+        items.iter().all(is_usual) && items.iter().any(|item| item.mark.is_some())
+    }
+
     async fn run(&self, tx: &mut PgConnection, items: &[TrailItem]) -> Result<Vec<()>, LaneError> {
         if !items.iter().any(|item| item.mark.as_ref().is_some_and(Mark::has_ended)) {
             sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
