@@ -266,13 +266,6 @@ impl Span {
             open.record.is_error = true;
         }
     }
-
-    /// It began earlier.
-    pub fn since(&mut self, started: SystemTime) {
-        if let Some(open) = &mut self.0 {
-            open.record.started = started;
-        }
-    }
 }
 
 impl Drop for Span {
