@@ -6,11 +6,14 @@ use std::path::PathBuf;
 const FILES: &[&str] = &[
     "brokerage/common/v1/common.proto",
     "brokerage/common/v1/inbox.proto",
+    "brokerage/common/v1/events.proto",
     "brokerage/trading/v1/trading.proto",
     "brokerage/order/v1/order.proto",
     "brokerage/order/v1/participant.proto",
+    "brokerage/order/v1/events.proto",
     "brokerage/asset/v1/asset.proto",
     "brokerage/asset/v1/participant.proto",
+    "brokerage/asset/v1/events.proto",
     "brokerage/saga/v1/intent.proto",
     "brokerage/saga/v1/saga.proto",
 ];

@@ -10,12 +10,14 @@ pub mod store;
 use brokerage_proto::asset::v1::asset_participant_server::{self, AssetParticipantServer};
 use brokerage_proto::asset::v1::asset_service_server::{self, AssetServiceServer};
 use brokerage_proto::asset::v1::customer_service_server::{self, CustomerServiceServer};
+use brokerage_proto::asset::v1::event_service_server::{self, EventServiceServer};
+use service_kit::events::EventLog;
 use service_kit::executor::{Executor, serve_first_steps};
 use service_kit::run::{BootError, Kit, Routes, Service};
 use service_kit::seal::Sealers;
 use sqlx::migrate::Migrator;
 
-use crate::grpc::{Assets, Customers, Participant, answer};
+use crate::grpc::{Assets, Customers, Events, Participant, answer};
 use crate::store::{AssetBooks, BalanceCheck, Journal};
 
 /// The service's own migrations, without the kit's.
@@ -48,6 +50,10 @@ impl Service for AssetService {
         )
         .add_service(
             CustomerServiceServer::new(customers).max_decoding_message_size(limits.public_message_bytes),
+        )
+        .add_service(
+            EventServiceServer::new(Events(EventLog::start(&kit)?))
+                .max_decoding_message_size(limits.public_message_bytes),
         );
         let internal = tonic::service::Routes::new(
             AssetParticipantServer::new(participant).max_decoding_message_size(limits.internal_message_bytes),
@@ -58,6 +64,7 @@ impl Service for AssetService {
             public_descriptors: vec![
                 asset_service_server::SERVICE_NAME,
                 customer_service_server::SERVICE_NAME,
+                event_service_server::SERVICE_NAME,
             ],
             internal_descriptors: vec![asset_participant_server::SERVICE_NAME],
         };

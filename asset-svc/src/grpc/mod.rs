@@ -6,11 +6,13 @@ pub mod answer;
 mod assets;
 mod balances;
 mod customers;
+mod events;
 mod parse;
 mod participant;
 
 pub use assets::Assets;
 pub use customers::Customers;
+pub use events::Events;
 pub use participant::Participant;
 
 use brokerage_types::{CustomerId, Reason};

@@ -189,6 +189,8 @@ reasons! {
         SagaEnded = "SAGA_ENDED",
         /// The balance would have more than 18 digits before the decimal point.
         BalanceOverflow = "BALANCE_OVERFLOW",
+        /// The log does not hold the cursor's event: it is from another log, or was truncated or restored.
+        CursorUnknown = "CURSOR_UNKNOWN",
     }
     Aborted {
         /// Lost a race for the same rows; nothing was done, try again.
@@ -286,7 +288,7 @@ mod tests {
             assert!(name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{name}");
             assert!(name.len() <= 63, "{name} is longer than an error's reason may be");
         }
-        assert_eq!(names.len(), 67);
+        assert_eq!(names.len(), 68);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use brokerage_proto::asset::v1::asset_service_client::AssetServiceClient;
 use brokerage_proto::asset::v1::customer_service_client::CustomerServiceClient;
+use brokerage_proto::asset::v1::event_service_client::EventServiceClient as AssetEventsClient;
+use brokerage_proto::order::v1::event_service_client::EventServiceClient as OrderEventsClient;
 use brokerage_proto::order::v1::order_service_client::OrderServiceClient;
 use brokerage_proto::saga::v1::saga_service_client::SagaServiceClient;
 use brokerage_proto::trading::v1::trading_service_client::TradingServiceClient;
@@ -50,6 +52,10 @@ pub struct Api {
     pub customers: CustomerServiceClient<Authorised>,
     /// Sagas. No deadline: watching takes as long as it takes.
     pub sagas: SagaServiceClient<Authorised>,
+    /// What happens to orders. No deadline either.
+    pub order_events: OrderEventsClient<Authorised>,
+    /// What happens to accounts and holds. No deadline either.
+    pub asset_events: AssetEventsClient<Authorised>,
 }
 
 impl Api {
@@ -73,12 +79,15 @@ impl Api {
     fn over(channel: Channel, credentials: Credentials) -> Self {
         let watching = Credentials { deadline: None, ..credentials.clone() };
         let authorised = InterceptedService::new(channel.clone(), credentials);
+        let watching = InterceptedService::new(channel, watching);
         Self {
             trading: TradingServiceClient::new(authorised.clone()),
             orders: OrderServiceClient::new(authorised.clone()),
             assets: AssetServiceClient::new(authorised.clone()),
             customers: CustomerServiceClient::new(authorised),
-            sagas: SagaServiceClient::new(InterceptedService::new(channel, watching)),
+            sagas: SagaServiceClient::new(watching.clone()),
+            order_events: OrderEventsClient::new(watching.clone()),
+            asset_events: AssetEventsClient::new(watching),
         }
     }
 }

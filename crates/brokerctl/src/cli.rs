@@ -13,6 +13,7 @@ use crate::output::{Format, say};
 use crate::replay::ReplayArgs;
 use crate::verbs::asset::AssetVerb;
 use crate::verbs::directory::{CustomerVerb, InstrumentVerb};
+use crate::verbs::events::EventsArgs;
 use crate::verbs::order::OrderVerb;
 use crate::verbs::saga::SagaVerb;
 
@@ -68,6 +69,8 @@ enum Command {
     /// Look at customers.
     #[command(subcommand)]
     Customer(CustomerVerb),
+    /// Follow what happens: every event of one service, from a cursor on.
+    Events(EventsArgs),
     /// Play recorded order flow (LOBSTER messages) through the public API and compare the result with the file.
     Replay(ReplayArgs),
     /// Check the books.
@@ -121,6 +124,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Saga(verb) => on_runtime(verb.run(&connection)),
         Command::Instrument(verb) => on_runtime(verb.run(&connection)),
         Command::Customer(verb) => on_runtime(verb.run(&connection)),
+        Command::Events(args) => on_runtime(args.run(&connection)),
         Command::Replay(args) => on_runtime(args.run(&connection)),
         Command::Audit(verb) => on_runtime(verb.run(&connection)),
         Command::Doctor(args) => on_runtime(args.run(&connection)),

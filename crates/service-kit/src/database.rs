@@ -60,6 +60,23 @@ pub fn pool(settings: &DatabaseSettings, tasks: TaskTracker, metrics: Metrics) -
     Ok(Reads { pool, tasks, room, limit: unanswered_max(settings), metrics })
 }
 
+/// A pool of read-only connections to the primary, whatever replica there is, for background tasks. Connects when
+/// first used.
+///
+/// # Errors
+/// A URL that cannot be read.
+pub fn primary_pool(
+    settings: &DatabaseSettings,
+    name: &str,
+    connections: u32,
+) -> Result<PgPool, sqlx::Error> {
+    let options = options(&settings.url, settings, name)?
+        // A plan that was made while a table was empty must not scan it when it is full.
+        .options([("default_transaction_read_only", "on"), ("enable_seqscan", "off")]);
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options))
+}
+
 impl Reads {
     /// Runs a read to its end in a task of its own, even if the caller stops waiting.
     ///

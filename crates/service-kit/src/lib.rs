@@ -10,6 +10,7 @@ pub mod clock;
 pub mod crash;
 pub mod database;
 pub mod defect;
+pub mod events;
 pub mod executor;
 pub mod fault;
 pub mod health;

@@ -1,13 +1,15 @@
-//! The service's two faces: `OrderService` for users, `OrderParticipant` for the orchestrator.
+//! The service's faces: `OrderService` and `EventService` for users, `OrderParticipant` for the orchestrator.
 //!
 //! Thin: read the request, check it, hand a command to the executor or a question to the reads, answer.
 
 mod commands;
+mod events;
 mod participant;
 mod public;
 mod read;
 mod wire;
 
+pub use events::Events;
 pub use participant::Participant;
 pub use public::Public;
 

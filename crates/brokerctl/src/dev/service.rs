@@ -55,8 +55,12 @@ impl MeshService {
     #[must_use]
     pub fn public_services(self) -> &'static [&'static str] {
         match self {
-            Self::Order => &["brokerage.order.v1.OrderService"],
-            Self::Asset => &["brokerage.asset.v1.AssetService", "brokerage.asset.v1.CustomerService"],
+            Self::Order => &["brokerage.order.v1.OrderService", "brokerage.order.v1.EventService"],
+            Self::Asset => &[
+                "brokerage.asset.v1.AssetService",
+                "brokerage.asset.v1.CustomerService",
+                "brokerage.asset.v1.EventService",
+            ],
             Self::Orchestrator => &["brokerage.trading.v1.TradingService", "brokerage.saga.v1.SagaService"],
         }
     }

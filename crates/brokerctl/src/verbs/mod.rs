@@ -3,6 +3,7 @@
 mod actions;
 pub mod asset;
 pub mod directory;
+pub mod events;
 pub mod order;
 pub mod saga;
 mod why;

@@ -69,17 +69,26 @@ impl Line {
         Ok(Self { channel, identity })
     }
 
-    /// Sends one body; a stream is left after its first message.
+    /// Sends one body, and waits for the whole answer.
     pub async fn send(&self, path: &str, frame: Frame) -> Answer {
+        self.hear(path, frame, false).await
+    }
+
+    /// The same, but leaves a stream after its first message: some never end.
+    pub async fn peek(&self, path: &str, frame: Frame) -> Answer {
+        self.hear(path, frame, true).await
+    }
+
+    async fn hear(&self, path: &str, frame: Frame, is_first_enough: bool) -> Answer {
         let patience = if frame.is_finished { PATIENCE } else { RUDE_PATIENCE };
-        match tokio::time::timeout(patience, self.exchange(path, frame)).await {
+        match tokio::time::timeout(patience, self.exchange(path, frame, is_first_enough)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Answer::Nothing(format!("{error:#}")),
             Err(_) => Answer::Nothing(format!("nothing within {patience:?}")),
         }
     }
 
-    async fn exchange(&self, path: &str, frame: Frame) -> Result<Answer> {
+    async fn exchange(&self, path: &str, frame: Frame, is_first_enough: bool) -> Result<Answer> {
         let mut request = Request::post(path).body(body(frame)).context("write the call")?;
         request.headers_mut().extend(self.identity.clone());
         let headers = request.headers_mut();
@@ -100,6 +109,9 @@ impl Line {
                 Ok(data) => message.extend_from_slice(&data),
                 Err(part) => trailers = part.into_trailers().unwrap_or_default(),
             }
+            if is_first_enough && has_first(&message) {
+                return Ok(Answer::Good(Bytes::from(message.split_off(HEAD_BYTES))));
+            }
         }
         Ok(status(&trailers, &message).unwrap_or_else(|| Answer::Nothing("no status came".to_owned())))
     }
@@ -112,6 +124,12 @@ fn body(frame: Frame) -> Body {
     let first = stream::iter([Ok::<_, Infallible>(http_body::Frame::data(frame.bytes))]);
     let never = stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
     Body::new(StreamBody::new(first.chain(never)))
+}
+
+/// Whether a whole message is there, after its head: one byte of flags, four of length.
+fn has_first(body: &[u8]) -> bool {
+    let Some(length) = body.get(1..HEAD_BYTES).and_then(|bytes| bytes.try_into().ok()) else { return false };
+    usize::try_from(u32::from_be_bytes(length)).is_ok_and(|length| body.len() >= HEAD_BYTES + length)
 }
 
 fn status(headers: &HeaderMap, body: &[u8]) -> Option<Answer> {

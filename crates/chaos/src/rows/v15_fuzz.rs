@@ -117,7 +117,9 @@ fn meant(rng: &mut Rng, known: &Known, rpc: &Rpc, messages: usize) -> Vec<(Frame
 async fn send(line: &Line, rpc: &Rpc, bodies: Vec<(Frame, String)>) -> Tally {
     let calls = bodies.into_iter().map(|(frame, shown)| async move {
         let is_finished = frame.is_finished;
-        (line.send(&rpc.path, frame).await, is_finished, shown)
+        let answer =
+            if rpc.is_stream { line.peek(&rpc.path, frame).await } else { line.send(&rpc.path, frame).await };
+        (answer, is_finished, shown)
     });
     let mut answers = futures::stream::iter(calls).buffer_unordered(WIDTH);
     let mut tally = Tally::default();

@@ -5,6 +5,7 @@
 
 mod counters;
 mod drain;
+mod events;
 mod executor;
 mod months;
 mod seal;

@@ -8,7 +8,8 @@ pub const SERVICES: &[&str] = &["order-svc", "asset-svc", "saga-orchestrator"];
 const KIT: &str = "crates/service-kit";
 /// Files of the kit that talk to a database. `fault` only tells its errors apart, `health` asks whether it answers, and
 /// `run` opens and migrates it.
-const KIT_DATABASE: &[&str] = &["database", "executor", "lane", "fault", "health", "months", "run", "seal"];
+const KIT_DATABASE: &[&str] =
+    &["database", "events", "executor", "lane", "fault", "health", "months", "run", "seal"];
 /// Where a service talks SQL. `audit` reads the raw tables for the auditor, past everything the store believes.
 const SERVICE_DATABASE: &[&str] = &["store", "audit"];
 /// Where a service is put together: names its migrations and the generated servers, nothing more.
