@@ -1,10 +1,13 @@
 //! Calls to other services of the mesh.
 //!
-//! A [`PeerChannel`] connects when first used and again whenever needed, proves who calls, and passes the trace on.
+//! A [`PeerChannel`] connects when first used and again whenever needed, to those processes of the other service that
+//! there are ([`peers`]), proves who calls, and passes the trace on.
 //! It never retries: retries belong to the orchestrator. Deadlines are the caller's: set `grpc-timeout` on the
 //! request and wrap the call in [`with_deadline`].
 
-use std::pin::Pin;
+mod peers;
+
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -13,7 +16,7 @@ use brokerage_types::Reason;
 use http::{HeaderName, HeaderValue};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tower::Service;
 
 use crate::auth::rules;
@@ -24,6 +27,7 @@ use crate::names::attribute;
 use crate::settings::AuthSettings;
 use crate::stack::Deadline;
 use crate::telemetry::{self, Kind, Span};
+use peers::{Answer, Dns, Peers, Rhythm};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -49,30 +53,28 @@ pub enum ChannelError {
 }
 
 /// A channel that says who calls; clones share its connections. Use it as `OrderParticipantClient<PeerChannel>`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PeerChannel {
-    channel: Channel,
+    peers: Peers,
     /// What was configured: a name, not an address.
     target: Arc<str>,
     metrics: Metrics,
     identity: Arc<[(HeaderName, HeaderValue)]>,
 }
 
-/// Prepares a channel to these URIs, separated by commas. Several share the load, and what cannot be reached is left
-/// out. Nothing is connected yet. Must be called inside a runtime.
+impl fmt::Debug for PeerChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerChannel").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Prepares a channel to these URIs, separated by commas. Several share the load, and so do the addresses of a name,
+/// which is looked up again and again; what cannot be reached is left out. Must be called inside a runtime.
 ///
 /// # Errors
 /// A list without a URI, or with something that is none.
 pub fn connect(uris: &str, identity: &AuthSettings, metrics: &Metrics) -> Result<PeerChannel, ChannelError> {
-    let mut endpoints = Vec::new();
-    for uri in uris.split(',').map(str::trim).filter(|uri| !uri.is_empty()) {
-        endpoints.push(endpoint(uri)?);
-    }
-    let channel = match endpoints.as_slice() {
-        [] => return Err(ChannelError::Empty(uris.to_owned())),
-        [one] => one.connect_lazy(),
-        _ => Channel::balance_list(endpoints.into_iter()),
-    };
+    let peers = Peers::new(uris, Dns, Rhythm::USUAL)?;
     let name = HeaderValue::from_str(&identity.service_name)?;
     let mut secret = HeaderValue::from_str(&identity.service_secret)?;
     // Keeps it out of debug output and out of header compression tables.
@@ -82,7 +84,7 @@ pub fn connect(uris: &str, identity: &AuthSettings, metrics: &Metrics) -> Result
         (HeaderName::from_static(SERVICE_SECRET_HEADER), secret),
     ];
     let (target, metrics) = (uris.into(), metrics.clone());
-    Ok(PeerChannel { channel, target, metrics, identity: identity.into() })
+    Ok(PeerChannel { peers, target, metrics, identity: identity.into() })
 }
 
 fn endpoint(uri: &str) -> Result<Endpoint, ChannelError> {
@@ -99,10 +101,10 @@ fn endpoint(uri: &str) -> Result<Endpoint, ChannelError> {
 impl Service<http::Request<Body>> for PeerChannel {
     type Response = http::Response<Body>;
     type Error = tonic::transport::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Answer;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.channel.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
@@ -122,7 +124,7 @@ impl Service<http::Request<Body>> for PeerChannel {
         if let Some(traceparent) = traceparent {
             request.headers_mut().entry(telemetry::TRACEPARENT).or_insert(traceparent);
         }
-        let calling = self.channel.call(request);
+        let calling = self.peers.call(request);
         Box::pin(async move {
             let answered = calling.await;
             let status = match &answered {
