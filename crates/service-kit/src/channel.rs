@@ -1,7 +1,7 @@
 //! Calls to other services of the mesh.
 //!
 //! A [`PeerChannel`] connects when first used and again whenever needed, to those processes of the other service that
-//! there are ([`peers`]), proves who calls, and passes the trace on.
+//! there are, proves who calls, and passes the trace on.
 //! It never retries: retries belong to the orchestrator. Deadlines are the caller's: set `grpc-timeout` on the
 //! request and wrap the call in [`with_deadline`].
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use brokerage_proto::common::v1::{Side, StepContext, StepReply, Verdict};
 use brokerage_proto::order::v1 as proto;
+use brokerage_proto::order::v1::event_service_client::EventServiceClient;
 use brokerage_proto::order::v1::order_command::Kind;
 use brokerage_proto::order::v1::order_participant_client::OrderParticipantClient;
 use brokerage_proto::order::v1::order_service_client::OrderServiceClient;
@@ -40,6 +41,7 @@ impl Interceptor for Identity {
 }
 
 pub type User = OrderServiceClient<InterceptedService<Channel, Identity>>;
+pub type Events = EventServiceClient<InterceptedService<Channel, Identity>>;
 pub type Orchestrator = OrderParticipantClient<InterceptedService<Channel, Identity>>;
 
 /// A running order service.
@@ -91,6 +93,11 @@ impl Server {
     pub fn user(&self, token: &str) -> User {
         let identity = Identity(vec![("authorization", format!("Bearer {token}"))]);
         OrderServiceClient::with_interceptor(self.public.clone(), identity)
+    }
+
+    pub fn events(&self, token: &str) -> Events {
+        let identity = Identity(vec![("authorization", format!("Bearer {token}"))]);
+        EventServiceClient::with_interceptor(self.public.clone(), identity)
     }
 
     pub fn orchestrator(&self) -> Orchestrator {

@@ -24,6 +24,8 @@ const PAGE: i64 = 500;
 pub(super) struct Follower {
     pub pool: PgPool,
     pub told: watch::Receiver<Option<Told>>,
+    /// How often somebody has looked up to where the log is settled.
+    pub looks: watch::Receiver<u64>,
     pub types: Option<Vec<String>>,
     pub sender: mpsc::Sender<Result<SubscribeResponse, Status>>,
     /// The consumer hears at least this often.
@@ -84,19 +86,27 @@ impl Follower {
     async fn try_serve(&mut self, given: Option<Cursor>, from_end: bool) -> Result<Infallible, End> {
         let passed = given.map_or(0, |cursor| cursor.position);
         let mut place = Place { cursor: given, passed, epoch: None, told_at: Instant::now() };
+        // The look that is under way may have begun before something that the consumer knows to be over.
+        let fresh = *self.looks.borrow() + 2;
+        while *self.looks.borrow_and_update() < fresh {
+            self.wait(&mut place, false).await?;
+        }
         let mut told = self.settled(&mut place).await?;
         if given.is_none() && from_end {
             place.cursor = rows::last_until(&self.pool, told.settled).await?;
             place.passed = told.settled;
         }
-        self.check(&mut place, told).await?;
-        self.catch_up(&mut place, told).await?;
-        self.sign(&mut place, true).await?;
+        let seen_first = told.head;
+        let mut has_caught_up = false;
         loop {
-            self.wait(&mut place, true).await?;
-            told = self.settled(&mut place).await?;
             self.check(&mut place, told).await?;
             self.catch_up(&mut place, told).await?;
+            if !has_caught_up && told.settled >= seen_first {
+                self.sign(&mut place, true).await?;
+                has_caught_up = true;
+            }
+            self.wait(&mut place, has_caught_up).await?;
+            told = self.settled(&mut place).await?;
         }
     }
 
@@ -113,9 +123,11 @@ impl Follower {
 
     /// Until there is news of the log, or it is time for a sign of life.
     async fn wait(&mut self, place: &mut Place, caught_up: bool) -> Result<(), End> {
+        let is_new = place.epoch.is_none();
         let news = async {
             tokio::select! {
                 changed = self.told.changed() => changed.map_err(|_| shutting_down().into()),
+                changed = self.looks.changed(), if is_new => changed.map_err(|_| shutting_down().into()),
                 () = self.sender.closed() => Err(End::Gone),
             }
         };

@@ -20,7 +20,7 @@ use brokerage_proto::common::v1::{SubscribeRequest, SubscribeResponse};
 use brokerage_types::Reason;
 use futures::{Stream, StreamExt};
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -29,7 +29,7 @@ use crate::fault::{ApiResult, Fault, Refusal};
 use crate::run::Kit;
 use cursor::Cursor;
 use follow::Follower;
-use tail::{Tail, Told};
+use tail::{Bell, Tail};
 
 /// So many consumers at once in one process.
 const CONSUMERS_MAX: usize = 64;
@@ -53,8 +53,7 @@ pub type EventStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Statu
 pub struct EventLog {
     kit: Kit,
     pool: PgPool,
-    told: watch::Sender<Option<Told>>,
-    woken: Arc<Notify>,
+    bell: Bell,
     room: Arc<Semaphore>,
 }
 
@@ -64,11 +63,10 @@ impl EventLog {
     /// # Errors
     /// A database URL that cannot be read.
     pub fn start(kit: &Kit) -> Result<Self, sqlx::Error> {
-        let (told, _) = watch::channel(None);
-        let woken = Arc::new(Notify::new());
-        kit.tasks.spawn(Tail::new(kit, told.clone(), Arc::clone(&woken)).run());
+        let bell = Bell::new();
+        kit.tasks.spawn(Tail::new(kit, bell.clone()).run());
         let pool = database::primary_pool(&kit.settings.database, "events", CONNECTIONS)?;
-        Ok(Self { kit: kit.clone(), pool, told, woken, room: Arc::new(Semaphore::new(CONSUMERS_MAX)) })
+        Ok(Self { kit: kit.clone(), pool, bell, room: Arc::new(Semaphore::new(CONSUMERS_MAX)) })
     }
 
     /// Every event behind the cursor, then new ones as they settle.
@@ -94,14 +92,15 @@ impl EventLog {
             sender.clone().reserve_owned().await.map_err(|error| Fault::internal("open a stream", error))?;
         let follower = Follower {
             pool: self.pool.clone(),
-            told: self.told.subscribe(),
+            told: self.bell.told.subscribe(),
+            looks: self.bell.looks.subscribe(),
             types,
             sender,
             heartbeat: self.kit.settings.scaled(HEARTBEAT_MS),
             patience: self.kit.settings.scaled(PATIENCE_MS),
             shutdown: self.kit.shutdown.clone(),
         };
-        self.woken.notify_one();
+        self.bell.woken.notify_one();
         let from_end = request.from_end;
         self.kit.tasks.spawn(async move {
             let why = follower.run(given, from_end).await;

@@ -42,6 +42,7 @@ impl Wait {
 #[derive(Default)]
 pub(super) struct Settling {
     settled: Option<i64>,
+    head: i64,
     wait: Option<Wait>,
     /// The gap of the look before. Most gaps close by themselves before the next.
     gap: Option<i64>,
@@ -51,6 +52,11 @@ impl Settling {
     /// Up to where it is settled; nothing before the first look is over.
     pub fn settled(&self) -> Option<i64> {
         self.settled
+    }
+
+    /// The highest position of the last look.
+    pub fn head(&self) -> i64 {
+        self.head
     }
 
     /// Looks once. Says whether looking again at once is worth it.
@@ -75,6 +81,7 @@ impl Settling {
         self.settled = Some(reach);
         self.wait = self.wait.take().filter(|wait| wait.top > reach);
         let top = seen.last().copied().unwrap_or(settled);
+        self.head = top;
         let gap = (top > reach).then_some(reach + 1);
         if gap.is_some() && gap == self.gap && self.wait.is_none() {
             self.wait = Some(Wait { top, writers: sight.writers().await? });

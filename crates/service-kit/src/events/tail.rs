@@ -27,15 +27,34 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub settled: i64,
+    /// The highest position that could be seen.
+    pub head: i64,
     /// Grows when the database went away in between: it may be another one now.
     pub epoch: u64,
+}
+
+/// How consumers hear of it, and how it hears of them.
+#[derive(Clone)]
+pub(super) struct Bell {
+    /// Nothing while it is not known.
+    pub told: watch::Sender<Option<Told>>,
+    /// How often somebody looked, so that who comes new can wait for a look that is newer.
+    pub looks: watch::Sender<u64>,
+    /// Somebody came.
+    pub woken: Arc<Notify>,
+}
+
+impl Bell {
+    pub fn new() -> Self {
+        let ((told, _), (looks, _)) = (watch::channel(None), watch::channel(0));
+        Self { told, looks, woken: Arc::new(Notify::new()) }
+    }
 }
 
 /// The task.
 pub(super) struct Tail {
     kit: Kit,
-    told: watch::Sender<Option<Told>>,
-    woken: Arc<Notify>,
+    bell: Bell,
     connection: Option<PgConnection>,
     settling: Settling,
     epoch: u64,
@@ -61,10 +80,10 @@ impl Sight for Database<'_> {
 }
 
 impl Tail {
-    /// Tells `told`, and rests until `woken` while nobody listens there.
-    pub fn new(kit: &Kit, told: watch::Sender<Option<Told>>, woken: Arc<Notify>) -> Self {
+    /// Rests while nobody listens to the bell.
+    pub fn new(kit: &Kit, bell: Bell) -> Self {
         let settling = Settling::default();
-        Self { kit: kit.clone(), told, woken, connection: None, settling, epoch: 0, is_failing: false }
+        Self { kit: kit.clone(), bell, connection: None, settling, epoch: 0, is_failing: false }
     }
 
     /// Until the service ends.
@@ -72,7 +91,7 @@ impl Tail {
         let shutdown = self.kit.shutdown.clone();
         let mut pause = PAUSE_MIN;
         while !shutdown.is_cancelled() {
-            if self.told.receiver_count() == 0 {
+            if self.bell.told.receiver_count() == 0 {
                 self.rest().await;
                 continue;
             }
@@ -87,8 +106,12 @@ impl Tail {
                     PAUSE_FAILED
                 }
             };
-            // Cut short by the end of the service only.
-            drop(tokio::time::timeout(pause, shutdown.cancelled()).await);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => {}
+                // Who comes new waits for a look.
+                () = self.bell.woken.notified() => {}
+            }
         }
         self.close().await;
     }
@@ -99,7 +122,7 @@ impl Tail {
         self.forget();
         tokio::select! {
             () = self.kit.shutdown.cancelled() => {}
-            () = self.woken.notified() => {}
+            () = self.bell.woken.notified() => {}
         }
     }
 
@@ -124,9 +147,12 @@ impl Tail {
             tracing::info!("the outbox can be read again");
             self.is_failing = false;
         }
-        let Some(settled) = self.settling.settled() else { return false };
-        let now = Some(Told { settled, epoch: self.epoch });
-        self.told.send_if_modified(|told| std::mem::replace(told, now) != now)
+        let (head, epoch) = (self.settling.head(), self.epoch);
+        let now = self.settling.settled().map(|settled| Told { settled, head, epoch });
+        let is_news = self.bell.told.send_if_modified(|told| std::mem::replace(told, now) != now);
+        // After what the look has found, so that who waited for it finds that.
+        self.bell.looks.send_modify(|looks| *looks += 1);
+        is_news
     }
 
     fn fail(&mut self, error: &sqlx::Error) {
@@ -143,7 +169,7 @@ impl Tail {
     fn forget(&mut self) {
         self.settling = Settling::default();
         self.epoch += 1;
-        self.told.send_replace(None);
+        self.bell.told.send_replace(None);
     }
 
     async fn close(&mut self) {
