@@ -47,6 +47,8 @@ async fn one_address_serves_and_describes_every_public_service_and_no_participan
     let public = [
         "brokerage.asset.v1.AssetService",
         "brokerage.asset.v1.CustomerService",
+        "brokerage.asset.v1.EventService",
+        "brokerage.order.v1.EventService",
         "brokerage.order.v1.OrderService",
         "brokerage.saga.v1.SagaService",
         "brokerage.trading.v1.TradingService",
