@@ -139,6 +139,12 @@ impl Metrics {
         self.kit.outbox_lag_seconds.with_label_values(&[consumer]).set(seconds);
     }
 
+    /// A consumer of the outbox is gone, and not behind any more.
+    pub fn no_outbox_lag(&self, consumer: &str) {
+        // Never shown is as good as removed.
+        let _ = self.kit.outbox_lag_seconds.remove_label_values(&[consumer]);
+    }
+
     /// Looks at something each time the numbers are read. It must not wait.
     pub(crate) fn looks_at(&self, look: impl Fn() + Send + Sync + 'static) {
         self.kit.looks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(look));

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::cursor::Cursor;
+use super::lag::Lag;
 use super::rows::{self, Seen};
 use super::tail::Told;
 use crate::fault::{ApiError, Refusal};
@@ -28,6 +29,8 @@ pub(super) struct Follower {
     pub looks: watch::Receiver<u64>,
     pub types: Option<Vec<String>>,
     pub sender: mpsc::Sender<Result<SubscribeResponse, Status>>,
+    /// Where others see how far the consumer is.
+    pub lag: Lag,
     /// The consumer hears at least this often.
     pub heartbeat: Duration,
     /// A consumer that takes nothing for so long is not worth its place.
@@ -158,12 +161,14 @@ impl Follower {
             for row in page {
                 place.cursor = Some(Cursor::of(&row));
                 place.passed = row.position;
+                self.lag.lacks(Some(row.created_at));
                 if let Some(message) = message(row, place.cursor) {
                     self.send(place, message).await?;
                 }
             }
             if is_last {
                 place.passed = told.settled;
+                self.lag.lacks(None);
             } else if place.told_at.elapsed() >= self.heartbeat {
                 self.sign(place, false).await?;
             }

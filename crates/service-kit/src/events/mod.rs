@@ -9,6 +9,7 @@
 
 mod cursor;
 mod follow;
+mod lag;
 mod rows;
 mod settled;
 mod tail;
@@ -29,6 +30,7 @@ use crate::fault::{ApiResult, Fault, Refusal};
 use crate::run::Kit;
 use cursor::Cursor;
 use follow::Follower;
+use lag::Lags;
 use tail::{Bell, Tail};
 
 /// So many consumers at once in one process.
@@ -54,6 +56,7 @@ pub struct EventLog {
     kit: Kit,
     pool: PgPool,
     bell: Bell,
+    lags: Lags,
     room: Arc<Semaphore>,
 }
 
@@ -66,7 +69,8 @@ impl EventLog {
         let bell = Bell::new();
         kit.tasks.spawn(Tail::new(kit, bell.clone()).run());
         let pool = database::primary_pool(&kit.settings.database, "events", CONNECTIONS)?;
-        Ok(Self { kit: kit.clone(), pool, bell, room: Arc::new(Semaphore::new(CONSUMERS_MAX)) })
+        let (lags, room) = (Lags::shown_in(&kit.metrics), Arc::new(Semaphore::new(CONSUMERS_MAX)));
+        Ok(Self { kit: kit.clone(), pool, bell, lags, room })
     }
 
     /// Every event behind the cursor, then new ones as they settle.
@@ -96,6 +100,7 @@ impl EventLog {
             looks: self.bell.looks.subscribe(),
             types,
             sender,
+            lag: self.lags.consumer(),
             heartbeat: self.kit.settings.scaled(HEARTBEAT_MS),
             patience: self.kit.settings.scaled(PATIENCE_MS),
             shutdown: self.kit.shutdown.clone(),

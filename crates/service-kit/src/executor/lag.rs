@@ -2,13 +2,13 @@
 //!
 //! A slot tells up to where its consumer has everything, as a position of the write-ahead log. Which position an event
 //! has nobody says; so each look notes the position of the look before it when there were new events: whoever has not
-//! got past that lacks some of them. Subscribers without a slot are not seen here; they report for themselves.
+//! got past that lacks some of them. Subscribers
+//! without a slot are seen in [`crate::events`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::database;
 use crate::metrics::Metrics;
@@ -40,7 +40,7 @@ struct Seen {
     /// The end of the write-ahead log.
     end: i64,
     /// The newest event.
-    newest: Option<Uuid>,
+    newest: Option<i64>,
     /// Each consumer, and up to where it has everything.
     consumers: Vec<(String, i64)>,
 }
@@ -64,7 +64,7 @@ async fn look(settings: &DatabaseSettings, kept: &mut Option<PgConnection>) -> R
         }
         let now = sqlx::query!(
             r#"SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint AS "end!",
-                      (SELECT id FROM outbox ORDER BY id DESC LIMIT 1) AS newest"#
+                      (SELECT position FROM outbox ORDER BY position DESC LIMIT 1) AS newest"#
         )
         .fetch_one(&mut connection)
         .await?;
@@ -82,7 +82,7 @@ async fn look(settings: &DatabaseSettings, kept: &mut Option<PgConnection>) -> R
 /// What earlier looks saw.
 #[derive(Debug, Default)]
 struct Past {
-    last: Option<(i64, Option<Uuid>)>,
+    last: Option<(i64, Option<i64>)>,
     /// When there was news, and a position that it lies behind.
     news: VecDeque<(Instant, i64)>,
     shown: Vec<String>,
@@ -93,7 +93,7 @@ impl Past {
         let lags = self.lags(seen, Instant::now());
         // A consumer whose slot is gone is not behind any more.
         for gone in self.shown.iter().filter(|name| !lags.iter().any(|(known, ..)| known == *name)) {
-            let _ = metrics.kit.outbox_lag_seconds.remove_label_values(&[gone]);
+            metrics.no_outbox_lag(gone);
             let _ = metrics.kit.outbox_lag_bytes.remove_label_values(&[gone]);
         }
         self.shown = lags.iter().map(|(name, ..)| name.clone()).collect();
@@ -132,12 +132,9 @@ mod tests {
     #[test]
     fn a_consumer_is_behind_from_the_first_event_that_it_lacks() {
         let (mut past, begun) = (Past::default(), Instant::now());
-        let mut seconds = |after: u64, end: i64, newest: u128, confirmed: i64| {
-            let seen = Seen {
-                end,
-                newest: Some(Uuid::from_u128(newest)),
-                consumers: vec![("debezium".to_owned(), confirmed)],
-            };
+        let mut seconds = |after: u64, end: i64, newest: i64, confirmed: i64| {
+            let seen =
+                Seen { end, newest: Some(newest), consumers: vec![("debezium".to_owned(), confirmed)] };
             past.lags(&seen, begun + Duration::from_secs(after))[0].1
         };
         assert_eq!(seconds(0, 100, 1, 50), 0, "what was there before the first look is not known");
