@@ -2,8 +2,7 @@
 //!
 //! A slot tells up to where its consumer has everything, as a position of the write-ahead log. Which position an event
 //! has nobody says; so each look notes the position of the look before it when there were new events: whoever has not
-//! got past that lacks some of them. Subscribers
-//! without a slot are seen in [`crate::events`].
+//! got past that lacks some of them. Subscribers without a slot are seen in [`crate::events`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
