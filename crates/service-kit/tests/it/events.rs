@@ -32,10 +32,14 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::at_pace(TIME_SCALE).await
+    }
+
+    async fn at_pace(time_scale: f64) -> Self {
         let database = dev_cluster::test_database(service_kit::database::kit_migrations()).await.unwrap();
         let mut settings = Settings::dev();
         settings.database.url.clone_from(&database.url);
-        settings.time_scale = TIME_SCALE;
+        settings.time_scale = time_scale;
         let kit = Kit::new(settings).unwrap();
         let log = EventLog::start(&kit).unwrap();
         let bench = Self { database, kit, log };
@@ -51,6 +55,14 @@ impl Bench {
     async fn subscribe(&self, cursor: &str) -> EventStream {
         let request = SubscribeRequest { cursor: cursor.to_owned(), ..SubscribeRequest::default() };
         self.log.subscribe(request).await.map_err(|error| error.to_string()).unwrap()
+    }
+
+    /// How far behind the slowest consumer is, as whoever reads the numbers sees it; nothing if there is none.
+    fn lag_seconds(&self) -> Option<i64> {
+        let page = self.kit.metrics.render();
+        let shown =
+            page.lines().find_map(|line| line.strip_prefix("outbox_lag_seconds{consumer=\"stream\"} "));
+        shown.map(|seconds| seconds.parse().unwrap())
     }
 
     /// Why a cursor is not served, at once or by the stream.
@@ -298,6 +310,27 @@ async fn a_consumer_that_does_not_read_is_told_so_and_can_go_on() {
     };
     assert_eq!(reason_of(&why), Some(Reason::Overloaded));
     assert_eq!(count + all(bench.subscribe(&cursor).await).await.len(), 400);
+}
+
+#[tokio::test]
+async fn how_far_the_slowest_consumer_is_behind_is_shown_while_somebody_listens() {
+    // Patient: a consumer that does not read is not sent away meanwhile.
+    let bench = Bench::at_pace(1.0).await;
+    assert_eq!(bench.lag_seconds(), None);
+    let hour_old = "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, seq, created_at)
+        SELECT gen_random_uuid(), 'thing', 'one', 'Changed', '{}', seq, now() - interval '1 hour'
+        FROM generate_series(1, 400) AS seq";
+    sqlx::raw_sql(hour_old).execute(&mut bench.connect().await).await.unwrap();
+    let mut slow = bench.subscribe("").await;
+    assert_eq!(event(&mut slow).await.seq, 1);
+    // It has one of 400, and fewer than those can wait for it.
+    assert!(bench.lag_seconds().is_some_and(|seconds| seconds >= 3600), "{:?}", bench.lag_seconds());
+    assert_eq!(all(slow).await.len(), 399);
+    let quick = bench.subscribe("").await;
+    assert_eq!(all(quick).await.len(), 400);
+    while bench.lag_seconds().is_some() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
