@@ -1,8 +1,9 @@
-//! What an operator sees of sagas: one trace each, numbers that are listed; and what seeing costs.
+//! What an operator sees of sagas: one trace each, numbers that are listed, no secrets; and what seeing costs.
 
 mod adoption;
 mod numbers;
 mod process;
+mod secrets;
 mod silence;
 mod trees;
 

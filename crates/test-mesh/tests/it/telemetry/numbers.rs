@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use brokerage_proto::asset::v1::event_service_client::EventServiceClient;
+use brokerage_proto::common::v1::SubscribeRequest;
 use service_kit::names::metric;
-use test_mesh::{ALICE, BOB, Brokerage, Running, until};
+use test_mesh::{ALICE, BOB, Brokerage, Identity, Running, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -21,6 +23,17 @@ pub async fn get(address: &str, path: &str) -> Option<String> {
 
 async fn scrape(running: &Running) -> String {
     get(&running.addresses.ops.to_string(), "/metrics").await.unwrap()
+}
+
+/// The value of the only series of a metric.
+fn value(page: &str, series: &str) -> Option<String> {
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned))
+}
+
+/// Waits until a service shows this number.
+async fn shows(running: &Running, series: &str, expected: &str) {
+    let look = async || value(&scrape(running).await, series).filter(|seen| seen == expected);
+    until(&format!("{series} is {expected}"), look).await;
 }
 
 fn services(brokerage: &Brokerage) -> [&Running; 3] {
@@ -89,6 +102,58 @@ async fn every_metric_is_listed_and_bounded_and_names_nobody() {
             sent_by(service, "rpc.server.call.duration") && sent_by(service, "brokerage.lane.wait")
         });
         (everywhere && sent_by("saga-orchestrator", "brokerage.saga.ended")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_in_flight_and_what_does_not_add_up_is_shown() {
+    let (brokerage, _collector) = watched().await;
+    let (buy, sell) = (
+        brokerage.alice().buys("THYAO", "4", "8.00").await,
+        brokerage.bob().sells("THYAO", "4", "8.00").await,
+    );
+    let halfway = brokerage.match_by_hand(&buy, &sell, "4", "8.00").await;
+    halfway.reserve().await;
+    shows(&brokerage.order, "matches_in_flight", "1").await;
+    halfway.settle().await;
+    halfway.fill().await;
+    shows(&brokerage.order, "matches_in_flight", "0").await;
+    shows(&brokerage.asset, "ledger_imbalance", "0").await;
+    let forged = "ALTER TABLE postings DISABLE TRIGGER postings_balanced;
+        INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at) VALUES (gen_random_uuid(), 'HOLD', 'forged', now());
+        INSERT INTO postings (tx_id, line, owner, asset, kind, amount)
+        SELECT tx_id, 1, 'house', 'TRY', 3, 1 FROM ledger_tx WHERE caused_by = 'forged'";
+    sqlx::raw_sql(forged).execute(&mut brokerage.databases.asset().await).await.unwrap();
+    shows(&brokerage.asset, "ledger_imbalance", "1").await;
+}
+
+#[tokio::test]
+async fn a_subscriber_is_seen_while_it_is_there() {
+    let (brokerage, _collector) = watched().await;
+    let lag = "outbox_lag_seconds{consumer=\"stream\"}";
+    assert_eq!(value(&scrape(&brokerage.asset).await, lag), None);
+    let wire = Identity::user("token-auditor").on(&brokerage.asset.public);
+    let mut events =
+        EventServiceClient::new(wire).subscribe(SubscribeRequest::default()).await.unwrap().into_inner();
+    while !events.message().await.unwrap().expect("a log does not end").caught_up {}
+    shows(&brokerage.asset, lag, "0").await;
+    drop(events);
+    let look = async || value(&scrape(&brokerage.asset).await, lag).is_none().then_some(());
+    until("nobody listens", look).await;
+}
+
+#[tokio::test]
+async fn sagas_that_nobody_drives_are_counted() {
+    let (brokerage, _collector) = watched().await;
+    let insert = "INSERT INTO sagas (saga_id, kind, version, caller, request_id, request_hash, input, owner, created_at)
+        VALUES (gen_random_uuid(), 'create_order', 99, 'nobody', gen_random_uuid(), '', '{}', gen_random_uuid(),
+                now() - interval '1 hour')";
+    sqlx::raw_sql(insert).execute(&mut brokerage.databases.orchestrator().await).await.unwrap();
+    until("it is counted", async || {
+        let page = scrape(&brokerage.orchestrators[0]).await;
+        let age = value(&page, "saga_unended_oldest_seconds{kind=\"create_order\"}")?;
+        (age.parse::<i64>().unwrap() >= 3600).then_some(())
     })
     .await;
 }

@@ -1,6 +1,8 @@
-//! One more orchestrator of a brokerage, as a process of its own: it can crash.
+//! One more orchestrator of a brokerage, as a process of its own: it can crash, and everything that it says is kept.
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use dev_cluster::free_port;
 use service_kit::crash;
@@ -10,6 +12,8 @@ use tonic::transport::Endpoint;
 /// A running process. It is killed with this value.
 pub struct Process {
     child: Option<Child>,
+    /// Read all the time: a process whose pipe is full would stand still.
+    said: Vec<JoinHandle<String>>,
     ports: [u16; 3],
 }
 
@@ -19,7 +23,7 @@ impl Process {
         let ports = [(); 3].map(|()| free_port().unwrap());
         let peer = |running: &test_mesh::Running| format!("http://{}", running.addresses.internal);
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesh-service"));
-        command.args(["serve", "saga-orchestrator"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["serve", "saga-orchestrator"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut set = |key: &str, value: &str| {
             command.env(format!("SAGA_ORCHESTRATOR__{key}"), value);
         };
@@ -36,7 +40,9 @@ impl Process {
         if let Some(point) = crash_at {
             command.env(crash::ARMED, point);
         }
-        let process = Self { child: Some(command.spawn().unwrap()), ports };
+        let mut child = command.spawn().unwrap();
+        let said = vec![listen(child.stdout.take().unwrap()), listen(child.stderr.take().unwrap())];
+        let process = Self { child: Some(child), said, ports };
         let ready = process.ops();
         until("the process is ready", async || {
             super::numbers::get(&ready, "/readyz").await.filter(|answer| answer.contains(" 200 ")).map(drop)
@@ -56,10 +62,35 @@ impl Process {
         )
     }
 
+    /// Its listener for services.
+    pub fn internal(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[1])
+    }
+
     /// Its listener for numbers.
     pub fn ops(&self) -> String {
         format!("127.0.0.1:{}", self.ports[2])
     }
+
+    /// Ends it as an operator would; everything that it has said.
+    pub async fn end(mut self) -> String {
+        let (mut child, said) = (self.child.take().unwrap(), std::mem::take(&mut self.said));
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let ended = tokio::task::spawn_blocking(move || {
+            child.wait().unwrap();
+            said.into_iter().map(|said| said.join().unwrap()).collect::<String>()
+        });
+        ended.await.unwrap()
+    }
+}
+
+fn listen(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        pipe.read_to_end(&mut said).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
+    })
 }
 
 impl Drop for Process {
