@@ -69,14 +69,15 @@ fn amount(number: &Value) -> Amount {
     Amount::parse(&number.to_string()).unwrap_or_else(|error| panic!("{number}: {error}"))
 }
 
-/// The changes without what differs from one run to the next: names, ids, times.
+/// The changes without what differs from one run to the next: names, ids, times, places in the log.
 pub fn normal(changes: &[Change], names: &[(String, &'static str)]) -> Vec<String> {
     let show = |row: &Option<Value>| {
         let mut row = row.clone().unwrap_or(Value::Null);
         if let Some(columns) = row.as_object_mut() {
-            // The hash covers the ids, and every call has a trace of its own.
+            // The hash covers the ids, every call has a trace of its own, and an event stands behind those of before.
             columns.remove("request_hash");
             columns.remove("traceparent");
+            columns.remove("position");
         }
         anonymous(&row.to_string(), names)
     };
