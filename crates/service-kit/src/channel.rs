@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use brokerage_types::Reason;
+use futures::FutureExt;
 use http::{HeaderName, HeaderValue};
 use tonic::Status;
 use tonic::body::Body;
@@ -198,16 +199,17 @@ impl Drop for Watched {
 ///
 /// # Errors
 /// The call's own status, or DEADLINE_EXCEEDED.
-pub async fn with_deadline<T>(
+pub fn with_deadline<T>(
     call: impl Future<Output = Result<T, Status>>,
     deadline: Duration,
-) -> Result<T, Status> {
-    match tokio::time::timeout(deadline, call).await {
+) -> impl Future<Output = Result<T, Status>> {
+    // No `async fn`: that would keep the call, which may be large, twice.
+    tokio::time::timeout(deadline, call).map(|answered| match answered {
         Ok(answer) => answer,
         Err(_) => {
             Err(Refusal::new(Reason::DeadlineExceeded, "no answer in time; the outcome is not known").into())
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -50,13 +50,14 @@ impl Desk {
         let mut fields = Fields::new();
         let reading = read(&mut fields, principal, &request);
         let asked = reading.asked.clone();
-        let admitted = self.admit(fields, reading).await;
+        // In a box each: who waits for a saga does not keep what was needed before.
+        let admitted = Box::pin(self.admit(fields, reading)).await;
         let (instrument, asked) = match (admitted, asked) {
             (Ok(instrument), Some(asked)) => (instrument, asked),
             (Err(refused), Some(asked)) if !request.validate_only => {
                 // What was accepted before keeps its answer, even if it would be refused now.
                 let ask = ask(principal, &asked)?;
-                return match self.replay(&ask).await? {
+                return match Box::pin(self.replay(&ask)).await? {
                     Some(settled) => response(settled),
                     None => Err(refused),
                 };
@@ -69,7 +70,7 @@ impl Desk {
         let saga_id = SagaId::from(Uuid::now_v7());
         let input = input(principal, &asked, &instrument, saga_id)?;
         if request.validate_only {
-            return self.rehearse(&instrument, &input).await;
+            return Box::pin(self.rehearse(&instrument, &input)).await;
         }
         let ask = ask(principal, &asked)?;
         response(self.settle(ask, saga_id, Input::CreateOrder(input)).await?)

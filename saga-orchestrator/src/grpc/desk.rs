@@ -88,7 +88,7 @@ impl Desk {
                 let outcome = self.outcome(saga_id, Some(fate)).await?;
                 Ok(Settled { saga_id, input, outcome, replayed: false })
             }
-            Ticket::Known(known) => self.settle_known(&ask, known).await,
+            Ticket::Known(known) => Box::pin(self.settle_known(&ask, known)).await,
         }
     }
 

@@ -72,14 +72,17 @@ impl<T: Target> Courier<T> {
         Self { queue }
     }
 
-    /// Sends a step and waits for what comes back.
-    pub async fn send(&self, step: T::Step) -> Answer {
+    /// Sends a step, at once; waits for what comes back. Every saga in flight keeps what this returns, so it is small.
+    pub fn send(&self, step: T::Step) -> impl Future<Output = Answer> + use<T> {
         let (reply, answer) = oneshot::channel();
-        let parcel = Parcel { step, scope: Scope::current(), reply };
-        if self.queue.try_send(parcel).is_err() {
-            return unknown(TroubleKind::Busy, "too many steps wait for the participant");
+        let is_sent = self.queue.try_send(Parcel { step, scope: Scope::current(), reply }).is_ok();
+        async move {
+            match answer.await {
+                Ok(answer) => answer,
+                Err(_) if is_sent => unknown(TroubleKind::NoAnswer, "the call was dropped"),
+                Err(_) => unknown(TroubleKind::Busy, "too many steps wait for the participant"),
+            }
         }
-        answer.await.unwrap_or_else(|_| unknown(TroubleKind::NoAnswer, "the call was dropped"))
     }
 }
 

@@ -58,15 +58,20 @@ impl Grpc {
         Ok(Self { order, asset, order_steps, asset_steps, attempt: pace.attempt })
     }
 
-    async fn to_order(&self, context: StepContext, direction: Direction, command: &order::Command) -> Answer {
+    /// A step as the wire has it, or the check that it is.
+    fn order_step(
+        context: StepContext,
+        direction: Direction,
+        command: &order::Command,
+    ) -> Result<order_step::Kind, order_wire::AwaitDrainRequest> {
         use order_step::Kind;
         let context = Some(context);
         if let Direction::Undo(reason) = direction {
             let (reason, command) = (reason.as_str().to_owned(), Some(wire::order_command(command)));
             let undo = order_wire::CompensateRequest { context, reason, command };
-            return self.order_steps.send(Kind::Compensate(undo)).await;
+            return Ok(Kind::Compensate(undo));
         }
-        let step = match command {
+        Ok(match command {
             order::Command::Draft(command) => {
                 Kind::Draft(order_wire::DraftRequest { context, command: Some(wire::draft(command)) })
             }
@@ -78,7 +83,8 @@ impl Grpc {
                 Kind::BeginCancel(order_wire::BeginCancelRequest { context, command })
             }
             order::Command::AwaitDrain(command) => {
-                return self.check_drain(context, command.order_id.to_string()).await;
+                let order_id = command.order_id.to_string();
+                return Err(order_wire::AwaitDrainRequest { context, order_id });
             }
             order::Command::ConfirmCancel(command) => {
                 let command = Some(wire::confirm_cancel(command));
@@ -92,29 +98,42 @@ impl Grpc {
                 let command = Some(wire::apply_fill(command));
                 Kind::ApplyFill(order_wire::ApplyFillRequest { context, command })
             }
-        };
-        self.order_steps.send(step).await
+        })
+    }
+
+    /// Sends it, once this is polled. What is large is on the stack while it is made, and not kept while it is awaited.
+    async fn sent(&self, context: StepContext, request: &Request<'_>) -> Answer {
+        let direction = request.direction;
+        match request.command {
+            Command::Asset(command) => {
+                self.asset_steps.send(Self::asset_step(context, direction, command)).await
+            }
+            Command::Order(command) => match Self::order_step(context, direction, command) {
+                Ok(step) => self.order_steps.send(step).await,
+                Err(check) => Box::pin(self.check_drain(check)).await,
+            },
+        }
     }
 
     /// A check is a read: it does not travel with the steps, which would wait for it.
-    async fn check_drain(&self, context: Option<StepContext>, order_id: String) -> Answer {
+    async fn check_drain(&self, message: order_wire::AwaitDrainRequest) -> Answer {
         let mut client = self.order.clone();
-        let message = order_wire::AwaitDrainRequest { context, order_id };
         match client.await_drain(stamped(message, self.attempt)).await {
             Ok(reply) => classify::reply(&reply.into_inner()),
             Err(status) => Answer { reply: classify::status(&status), database_time: None },
         }
     }
 
-    async fn to_asset(&self, context: StepContext, direction: Direction, command: &asset::Command) -> Answer {
+    /// A step as the wire has it.
+    fn asset_step(context: StepContext, direction: Direction, command: &asset::Command) -> asset_step::Kind {
         use asset_step::Kind;
         let context = Some(context);
         if let Direction::Undo(reason) = direction {
             let (reason, command) = (reason.as_str().to_owned(), Some(wire::asset_command(command)));
             let undo = asset_wire::CompensateRequest { context, reason, command };
-            return self.asset_steps.send(Kind::Compensate(undo)).await;
+            return Kind::Compensate(undo);
         }
-        let step = match command {
+        match command {
             asset::Command::PlaceHold(command) => {
                 let command = Some(wire::place_hold(command));
                 Kind::PlaceHold(asset_wire::PlaceHoldRequest { context, command })
@@ -127,8 +146,7 @@ impl Grpc {
                 let command = Some(wire::settle_trade(command));
                 Kind::SettleTrade(asset_wire::SettleTradeRequest { context, command })
             }
-        };
-        self.asset_steps.send(step).await
+        }
     }
 }
 
@@ -146,13 +164,7 @@ impl Participants for Grpc {
             // Until there is an answer: the driver may stop waiting for one.
             span.set(attribute::VERDICT, "UNKNOWN");
         }
-        let sent = async {
-            match request.command {
-                Command::Order(command) => self.to_order(context, request.direction, command).await,
-                Command::Asset(command) => self.to_asset(context, request.direction, command).await,
-            }
-        };
-        let answer = telemetry::within(span.scope_or_current(), sent).await;
+        let answer = telemetry::within(span.scope_or_current(), self.sent(context, request)).await;
         span.set(attribute::VERDICT, answer.reply.word());
         match &answer.reply {
             Reply::Rejected(reason) | Reply::Tombstone(reason) => {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+use futures::future::Either;
 use uuid::Uuid;
 
 use super::traceparent::TraceParent;
@@ -63,8 +64,8 @@ impl Scope {
     }
 
     /// Does something here. For tasks: a spawned task begins nowhere.
-    pub async fn within<F: Future>(self, doing: F) -> F::Output {
-        CURRENT.scope(self, doing).await
+    pub fn within<F: Future>(self, doing: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, doing)
     }
 
     /// Begins a span below this place.
@@ -96,10 +97,12 @@ impl Scope {
 }
 
 /// Does something in this scope, if there is one.
-pub async fn within<F: Future>(scope: Option<Scope>, doing: F) -> F::Output {
+///
+/// No `async fn`: that would keep the future, which may be large, in several places, and so in every saga in flight.
+pub fn within<F: Future>(scope: Option<Scope>, doing: F) -> impl Future<Output = F::Output> {
     match scope {
-        Some(scope) => scope.within(doing).await,
-        None => doing.await,
+        Some(scope) => Either::Left(scope.within(doing)),
+        None => Either::Right(doing),
     }
 }
 
