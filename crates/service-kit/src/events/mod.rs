@@ -119,10 +119,29 @@ impl EventLog {
 }
 
 fn types(asked: Vec<String>) -> ApiResult<Option<Vec<String>>> {
-    let is_long = |text: &String| text.is_empty() || text.len() > TYPE_LENGTH_MAX;
-    if asked.len() > TYPES_MAX || asked.iter().any(is_long) {
-        let description = format!("at most {TYPES_MAX}, of 1 to {TYPE_LENGTH_MAX} bytes each");
+    // A type is a word; a zero byte would not even reach the database.
+    let is_none =
+        |text: &String| text.is_empty() || text.len() > TYPE_LENGTH_MAX || text.chars().any(char::is_control);
+    if asked.len() > TYPES_MAX || asked.iter().any(is_none) {
+        let description =
+            format!("at most {TYPES_MAX}, of 1 to {TYPE_LENGTH_MAX} bytes each, without control characters");
         return Err(Refusal::field("aggregate_types", Reason::FieldInvalid, description).into());
     }
     Ok((!asked.is_empty()).then_some(asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_that_no_event_can_have_are_refused() {
+        let asked = |types: &[&str]| self::types(types.iter().map(|&text| text.to_owned()).collect());
+        assert_eq!(asked(&[]).ok(), Some(None));
+        assert!(matches!(asked(&["order", "hold"]), Ok(Some(types)) if types.len() == 2));
+        for wrong in ["", "a\0b", "a\nb", &"x".repeat(TYPE_LENGTH_MAX + 1)] {
+            assert!(asked(&["order", wrong]).is_err(), "{wrong:?}");
+        }
+        assert!(asked(&["order"; TYPES_MAX + 1]).is_err());
+    }
 }
