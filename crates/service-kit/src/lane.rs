@@ -48,8 +48,8 @@ pub trait Work: Send + Sync + 'static {
     }
 
     /// Does the whole batch. The lane has begun a transaction and commits it afterwards; the answers, one per item
-    /// and in order, are given out only once it has. On an error nothing is kept. May be called again for the same
-    /// items, alone or together, also after a commit whose outcome is unknown.
+    /// and in order, are given out only once it has. On an error nothing is kept, except of what is one statement. May
+    /// be called again for the same items, alone or together, also after a commit whose outcome is unknown.
     fn run(
         &self,
         tx: &mut PgConnection,
