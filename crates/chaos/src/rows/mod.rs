@@ -147,7 +147,7 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "V16",
         claim: "at twice the load the excess is refused at once, the rest is served, and calm returns",
-        counts: &[count("seconds of overload", 5, 60)],
+        counts: &[count("seconds of overload", 6, 60)],
         run: |stage| v16_overload::run(stage).boxed_local(),
     },
     Row {
