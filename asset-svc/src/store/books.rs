@@ -4,11 +4,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use brokerage_types::{HoldId, Reason};
 use serde_json::{Value, json};
-use service_kit::executor::{At, Books, Command as Commanded, Done, Event, Rejection, SaveError, Undo};
+use service_kit::executor::{
+    At, Books, Command as Commanded, Done, Event, Glimpse, Rejection, Sagas, SaveError, Undo, Verdicts,
+};
 use service_kit::fault::Fault;
 use sqlx::PgConnection;
 
 use super::load::{SeenAssets, load};
+use super::optimistic::{glance, save_unchanged};
 use super::save::save;
 use crate::domain::command::Command;
 use crate::domain::decide::{Answer, compensate, execute};
@@ -115,16 +118,41 @@ impl Books for AssetBooks {
         world.events.len()
     }
 
-    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
-        save(tx, &world).await?;
-        let events = world.events.into_iter().map(|event| Event {
+    fn events(&self, world: &mut World) -> Vec<Event> {
+        let events = world.events.drain(..).map(|event| Event {
             aggregate: event.aggregate,
             aggregate_id: event.id,
             seq: event.seq,
             kind: event.kind,
             payload: event.payload,
         });
-        Ok(events.collect())
+        events.collect()
+    }
+
+    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
+        save(tx, &world).await
+    }
+
+    fn is_optimistic(&self, command: &Command) -> bool {
+        matches!(command, Command::PlaceHold(_))
+    }
+
+    async fn glance(
+        &self,
+        connection: &mut PgConnection,
+        sagas: &Sagas,
+        commands: &[&Command],
+    ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
+        glance(connection, &self.seen, sagas, commands).await
+    }
+
+    async fn save_unchanged(
+        &self,
+        connection: &mut PgConnection,
+        world: World,
+        verdicts: Verdicts,
+    ) -> Result<(), SaveError> {
+        save_unchanged(connection, &world, &verdicts).await
     }
 }
 

@@ -4,7 +4,8 @@
 //! freezes a customer locks all his balances first, so a command that got its balance before the freeze is done
 //! before it, and one that got it afterwards sees the freeze: the later statement has the later snapshot. (`FOR KEY
 //! SHARE` would not wait for the change of a plain column, and `FOR SHARE` would write to the row of every customer
-//! who trades.) A customer without a balance has nothing that a freeze must protect.
+//! who trades.) For holds that are placed without locks ([`super::optimistic`]) a freeze also changes the balances'
+//! versions. A customer without a balance has nothing that a freeze must protect.
 //!
 //! Assets never change, so each is read once per process.
 
@@ -227,7 +228,7 @@ impl SeenAssets {
     }
 
     /// Fills the world with what was seen; the codes of the rest.
-    fn recall(&self, codes: &BTreeSet<AssetCode>, world: &mut World) -> Vec<String> {
+    pub fn recall(&self, codes: &BTreeSet<AssetCode>, world: &mut World) -> Vec<String> {
         let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut unseen = Vec::new();
         for code in codes {

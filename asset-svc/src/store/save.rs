@@ -22,19 +22,19 @@ pub(super) async fn save(tx: &mut PgConnection, world: &World) -> Result<(), Sav
 
 /// What a table's rows become: one array per column.
 #[derive(Default)]
-struct BalanceColumns {
-    owner: Vec<String>,
-    asset: Vec<String>,
-    available: Vec<Decimal>,
-    held: Vec<Decimal>,
-    available_seq: Vec<i64>,
-    held_seq: Vec<i64>,
-    version: Vec<i64>,
-    loaded: Vec<i64>,
+pub(super) struct BalanceColumns {
+    pub owner: Vec<String>,
+    pub asset: Vec<String>,
+    pub available: Vec<Decimal>,
+    pub held: Vec<Decimal>,
+    pub available_seq: Vec<i64>,
+    pub held_seq: Vec<i64>,
+    pub version: Vec<i64>,
+    pub loaded: Vec<i64>,
 }
 
 impl BalanceColumns {
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let mut columns = Self::default();
         for ((owner, asset), kept) in &world.balances {
             let row = &kept.row;
@@ -55,29 +55,29 @@ impl BalanceColumns {
 }
 
 #[derive(Default)]
-struct HoldColumns {
-    hold_id: Vec<Uuid>,
-    customer_id: Vec<String>,
-    side: Vec<i16>,
-    base_asset: Vec<String>,
-    quote_asset: Vec<String>,
-    limit_price: Vec<Decimal>,
-    quantity: Vec<Decimal>,
-    cum_quantity: Vec<Decimal>,
-    cum_notional: Vec<Decimal>,
-    cum_fee: Vec<Decimal>,
-    fee_ppm: Vec<i32>,
-    fee_scale: Vec<i16>,
-    placed: Vec<Decimal>,
-    captured: Vec<Decimal>,
-    released: Vec<Decimal>,
-    status: Vec<String>,
-    version: Vec<i64>,
-    loaded: Vec<i64>,
+pub(super) struct HoldColumns {
+    pub hold_id: Vec<Uuid>,
+    pub customer_id: Vec<String>,
+    pub side: Vec<i16>,
+    pub base_asset: Vec<String>,
+    pub quote_asset: Vec<String>,
+    pub limit_price: Vec<Decimal>,
+    pub quantity: Vec<Decimal>,
+    pub cum_quantity: Vec<Decimal>,
+    pub cum_notional: Vec<Decimal>,
+    pub cum_fee: Vec<Decimal>,
+    pub fee_ppm: Vec<i32>,
+    pub fee_scale: Vec<i16>,
+    pub placed: Vec<Decimal>,
+    pub captured: Vec<Decimal>,
+    pub released: Vec<Decimal>,
+    pub status: Vec<String>,
+    pub version: Vec<i64>,
+    pub loaded: Vec<i64>,
 }
 
 impl HoldColumns {
-    fn of(world: &World) -> Result<Self, SaveError> {
+    pub fn of(world: &World) -> Result<Self, SaveError> {
         let mut columns = Self::default();
         for kept in world.holds.values() {
             let (hold, terms) = (&kept.row, &kept.row.terms);
@@ -108,19 +108,19 @@ impl HoldColumns {
 }
 
 #[derive(Default)]
-struct TxColumns {
-    tx_id: Vec<Uuid>,
-    kind: Vec<String>,
-    caused_by: Vec<String>,
-    actor: Vec<Option<String>>,
-    reason: Vec<Option<String>>,
-    channel: Vec<Option<String>>,
-    external_ref: Vec<Option<String>>,
-    created_at: Vec<DateTime<Utc>>,
+pub(super) struct TxColumns {
+    pub tx_id: Vec<Uuid>,
+    pub kind: Vec<String>,
+    pub caused_by: Vec<String>,
+    pub actor: Vec<Option<String>>,
+    pub reason: Vec<Option<String>>,
+    pub channel: Vec<Option<String>>,
+    pub external_ref: Vec<Option<String>>,
+    pub created_at: Vec<DateTime<Utc>>,
 }
 
 impl TxColumns {
-    fn of(journal: &[Recorded]) -> Self {
+    pub fn of(journal: &[Recorded]) -> Self {
         let mut columns = Self::default();
         for head in journal.iter().map(|recorded| recorded.tx.head()) {
             columns.tx_id.push(head.tx_id.uuid());
@@ -140,20 +140,20 @@ impl TxColumns {
 }
 
 #[derive(Default)]
-struct PostingColumns {
-    tx_id: Vec<Uuid>,
-    line: Vec<i16>,
-    owner: Vec<String>,
-    asset: Vec<String>,
-    kind: Vec<i16>,
-    amount: Vec<Decimal>,
-    account_seq: Vec<Option<i64>>,
-    balance_after: Vec<Option<Decimal>>,
-    statement_seq: Vec<Option<i64>>,
+pub(super) struct PostingColumns {
+    pub tx_id: Vec<Uuid>,
+    pub line: Vec<i16>,
+    pub owner: Vec<String>,
+    pub asset: Vec<String>,
+    pub kind: Vec<i16>,
+    pub amount: Vec<Decimal>,
+    pub account_seq: Vec<Option<i64>>,
+    pub balance_after: Vec<Option<Decimal>>,
+    pub statement_seq: Vec<Option<i64>>,
 }
 
 impl PostingColumns {
-    fn of(journal: &[Recorded]) -> Self {
+    pub fn of(journal: &[Recorded]) -> Self {
         let mut columns = Self::default();
         for recorded in journal {
             for (line, entry) in (1_i16..).zip(&recorded.entries) {

@@ -12,6 +12,7 @@ mod model;
 mod model_order;
 mod model_pure;
 mod model_served;
+mod optimistic;
 mod races;
 mod reads;
 mod seal;

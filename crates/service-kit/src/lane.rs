@@ -40,21 +40,31 @@ pub trait Work: Send + Sync + 'static {
     /// How long a batch waits for company. Zero, unless nobody waits for the answers.
     const GATHERS: Duration = Duration::ZERO;
 
-    /// Whether one statement does all of these items, or what comes after it may be lost: they are run without BEGIN and
-    /// COMMIT, because a round trip is a large part of what a small batch costs. The statement is its own transaction.
-    fn is_one_statement(&self, items: &[Self::Item]) -> bool {
-        let _ = items;
-        false
+    /// How to run these items, which have been tried so many times.
+    fn way(&self, items: &[Self::Item], tried: u32) -> Way {
+        let _ = (items, tried);
+        Way::Transaction
     }
 
-    /// Does the whole batch. The lane has begun a transaction and commits it afterwards; the answers, one per item
-    /// and in order, are given out only once it has. On an error nothing is kept, except of what is one statement. May
-    /// be called again for the same items, alone or together, also after a commit whose outcome is unknown.
+    /// Does the whole batch. The answers, one per item and in order, are given out only once it is committed. On an
+    /// error nothing is kept, except of statements that were run by themselves. May be called again for the same items,
+    /// alone or together, also after a commit whose outcome is unknown.
     fn run(
         &self,
-        tx: &mut PgConnection,
+        connection: &mut PgConnection,
         items: &[Self::Item],
+        way: Way,
     ) -> impl Future<Output = Result<Vec<Self::Answer>, LaneError>> + Send;
+}
+
+/// How a batch is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// In a transaction that the lane begins and commits.
+    Transaction,
+    /// Without BEGIN and COMMIT, because a round trip is a large part of what a small batch costs: each statement is its
+    /// own transaction. One does all of the items; what comes after it may be lost.
+    Statements,
 }
 
 /// Why a batch was not kept.
@@ -269,10 +279,11 @@ impl<W: Work> Runner<W> {
     /// Runs the batch, again where that may help. Every run starts from a clean connection.
     async fn with_remedies(&mut self, items: &[W::Item]) -> Result<Vec<W::Answer>, LaneError> {
         let (mut conflicts, mut transients, mut reconnects) = (0, 0, 0);
+        let mut tried_before = 0;
         loop {
             let limit = database::unanswered_max(&self.database);
             // Dropped in the middle, the attempt closes its connection.
-            let error = match tokio::time::timeout(limit, self.once(items)).await {
+            let error = match tokio::time::timeout(limit, self.once(items, tried_before)).await {
                 Ok(Ok(answers)) => return Ok(answers),
                 Ok(Err(error)) => error,
                 Err(_) => database::timed_out().into(),
@@ -288,27 +299,28 @@ impl<W: Work> Runner<W> {
                 return Err(error);
             }
             *tried += 1;
+            tried_before += 1;
             self.watch.again(error.remedy().word());
             tracing::debug!(lane = self.name, %error, "running a batch again");
         }
     }
 
-    async fn once(&mut self, items: &[W::Item]) -> Result<Vec<W::Answer>, LaneError> {
+    async fn once(&mut self, items: &[W::Item], tried: u32) -> Result<Vec<W::Answer>, LaneError> {
         // Taken out: a connection returns to the lane only from a transaction that ended cleanly.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let is_alone = self.work.is_one_statement(items);
-        if !is_alone {
+        let way = self.work.way(items, tried);
+        if way == Way::Transaction {
             sqlx::raw_sql("BEGIN").execute(&mut connection).await?;
         }
         crash::point(self.name, "begun", None);
-        let done = self.work.run(&mut connection, items).await;
+        let done = self.work.run(&mut connection, items, way).await;
         match done {
             Ok(answers) if answers.len() == items.len() => {
                 crash::point(self.name, "worked", None);
-                if !is_alone {
+                if way == Way::Transaction {
                     let committed = sqlx::raw_sql("COMMIT").execute(&mut connection).await;
                     if !defect::is_seeded("failed_commit_answered") {
                         committed?;
@@ -321,7 +333,7 @@ impl<W: Work> Runner<W> {
             Ok(_) => Err(LaneError::Fault("a batch answered another number of items".to_owned())),
             Err(error) => {
                 if error.remedy() != Remedy::Reconnect
-                    && (is_alone
+                    && (way == Way::Statements
                         || defect::is_seeded("transaction_left_open")
                         || sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok())
                 {

@@ -3,7 +3,8 @@
 use brokerage_types::{Instrument, Reason, SagaId};
 use serde::{Deserialize, Serialize};
 use service_kit::executor::{
-    At, Books, Command as ExecutorCommand, Done, Event, Rejection as Refused, SaveError, Undo,
+    At, Books, Command as ExecutorCommand, Done, Event, Glimpse, Rejection as Refused, Sagas, SaveError,
+    Undo, Verdicts,
 };
 use service_kit::fault::Fault;
 use sqlx::PgConnection;
@@ -12,7 +13,7 @@ use super::decide::{
     begin_cancel, change, draft, fill, label_is_taken, open, release, reserve, suspension, upsert,
 };
 use super::world::World;
-use super::{load, save};
+use super::{load, optimistic, save};
 use crate::domain::command::Command;
 use crate::domain::{Status, cancel, create, suspend};
 
@@ -134,7 +135,33 @@ impl Books for OrderBooks {
         world.events.len()
     }
 
-    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
+    fn events(&self, world: &mut World) -> Vec<Event> {
+        std::mem::take(&mut world.events)
+    }
+
+    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
         save::save(tx, world).await
+    }
+
+    fn is_optimistic(&self, command: &Command) -> bool {
+        matches!(command, Command::Draft(_) | Command::Open(_))
+    }
+
+    async fn glance(
+        &self,
+        connection: &mut PgConnection,
+        sagas: &Sagas,
+        commands: &[&Command],
+    ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
+        optimistic::glance(connection, sagas, commands).await
+    }
+
+    async fn save_unchanged(
+        &self,
+        connection: &mut PgConnection,
+        world: World,
+        verdicts: Verdicts,
+    ) -> Result<(), SaveError> {
+        optimistic::save_unchanged(connection, &world, &verdicts).await
     }
 }

@@ -6,6 +6,7 @@ pub mod books;
 mod decide;
 pub mod in_flight;
 mod load;
+mod optimistic;
 pub mod reads;
 mod rows;
 mod save;

@@ -82,11 +82,11 @@ pub struct NewTrade {
 /// Every row that a batch may touch.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    /// Locked; with counters.
+    /// With counters; locked, or to be written only as they were read.
     pub listings: BTreeMap<Symbol, Listing>,
-    /// Read without a lock, for drafts, which change nothing of them.
+    /// Read without a lock for drafts that go the long way: they change nothing of them.
     pub definitions: HashMap<Symbol, Instrument>,
-    /// Locked.
+    /// Locked, or to be written only as they were read.
     pub orders: BTreeMap<OrderId, HeldOrder>,
     /// Labels that are taken by orders that need not be loaded.
     pub labels: HashSet<(CustomerId, ClientOrderId)>,
@@ -120,6 +120,23 @@ impl World {
     /// The definition, from a locked row if this batch has one: it may have changed in this batch.
     pub fn definition(&self, symbol: &Symbol) -> Option<&Instrument> {
         self.listings.get(symbol).map(|l| &l.definition).or_else(|| self.definitions.get(symbol))
+    }
+
+    /// Orders that are new, or not as they are in the database.
+    pub fn changed_orders(&self) -> Vec<&HeldOrder> {
+        self.orders.values().filter(|held| held.stored_version != Some(held.order.version)).collect()
+    }
+
+    /// Listings whose counters are not as they are in the database, with what is there.
+    pub fn counted_listings(&self) -> Vec<(&Listing, StoredListing)> {
+        let stored = |listing: &Listing| {
+            listing.stored.unwrap_or(StoredListing { version: 0, accept_seq: 0, trade_seq: 0 })
+        };
+        let pairs = self.listings.values().map(|listing| (listing, stored(listing)));
+        let has_counted = |(listing, stored): &(&Listing, StoredListing)| {
+            listing.accept_seq != stored.accept_seq || listing.trade_seq != stored.trade_seq
+        };
+        pairs.filter(has_counted).collect()
     }
 
     /// Takes over a changed order and notes its event.

@@ -11,6 +11,7 @@ mod fixture;
 mod labels;
 mod lives;
 mod one_service;
+mod optimistic;
 mod plans;
 mod reads;
 mod replicas;

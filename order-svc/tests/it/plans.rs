@@ -7,6 +7,18 @@ const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seq
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off;
     SET cpu_tuple_cost = 10; SET cpu_index_tuple_cost = 10";
 
+/// The statements that the short way sends, as the macros put them together.
+fn optimistic_statements() -> Vec<(String, usize)> {
+    let committed = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx")).unwrap();
+    let read = |path| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap();
+    let metadata = committed.map(|entry| read(entry.unwrap().path()));
+    let statements = metadata.map(|query| {
+        let arguments = query["describe"]["parameters"]["Left"].as_array().unwrap().len();
+        (query["query"].as_str().unwrap().to_owned(), arguments)
+    });
+    statements.filter(|(sql, _)| sql.contains("all_or_nothing(") || sql.contains("FROM glimpse")).collect()
+}
+
 async fn plan(connection: &mut PgConnection, statement: &str, arguments: usize) -> String {
     let prepare = format!("PREPARE it AS {statement}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
@@ -38,4 +50,21 @@ async fn a_customers_label_is_looked_up_by_the_unique_index_even_on_an_empty_tab
     let write = include_str!("../../src/store/save/write_matches.sql");
     let plan_of_matches = plan(&mut connection, write, 10).await;
     assert!(plan_of_matches.contains("matches_pkey"), "{plan_of_matches}");
+}
+
+#[tokio::test]
+async fn the_short_way_looks_everything_up_by_key_even_on_empty_tables() {
+    let migrator = service_kit::database::migrator(&order_svc::migrations());
+    let database = dev_cluster::test_database(migrator).await.unwrap();
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.unwrap();
+    let statements = optimistic_statements();
+    assert_eq!(statements.len(), 2, "{statements:?}");
+    for (statement, arguments) in statements {
+        let plan = plan(&mut connection, &statement, arguments).await;
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+        for index in ["orders_pkey", "instruments_pkey"] {
+            assert!(plan.contains(index), "{index}: {plan}");
+        }
+    }
 }

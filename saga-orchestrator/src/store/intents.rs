@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use brokerage_types::SagaId;
 use service_kit::defect;
-use service_kit::lane::{LaneError, Work};
+use service_kit::lane::{LaneError, Way, Work};
 use service_kit::telemetry::TraceParent;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -74,11 +74,11 @@ impl Work for Intents {
     type Answer = Accepted;
 
     /// The INSERT. If it comes up short, what is read afterwards can be read again: own rows are known as such.
-    fn is_one_statement(&self, items: &[Intent]) -> bool {
-        items.iter().all(|item| item.conflict_key.is_none())
+    fn way(&self, items: &[Intent], _: u32) -> Way {
+        if items.iter().all(|item| item.conflict_key.is_none()) { Way::Statements } else { Way::Transaction }
     }
 
-    async fn run(&self, tx: &mut PgConnection, items: &[Intent]) -> Result<Vec<Accepted>, LaneError> {
+    async fn run(&self, tx: &mut PgConnection, items: &[Intent], _: Way) -> Result<Vec<Accepted>, LaneError> {
         let claimed = claim_requests(tx, items).await?;
         let candidates: Vec<&Intent> = items
             .iter()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use brokerage_types::{Reason, SagaId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use service_kit::lane::{LaneError, Work};
+use service_kit::lane::{LaneError, Way, Work};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -95,12 +95,13 @@ impl Work for Trail {
     const GATHERS: Duration = Duration::from_millis(20);
 
     /// That sagas are completed, and what was noted of them, as nearly always.
-    fn is_one_statement(&self, items: &[TrailItem]) -> bool {
+    fn way(&self, items: &[TrailItem], _: u32) -> Way {
         let is_usual = |item: &TrailItem| matches!(item.mark, None | Some(Mark::Completed));
-        items.iter().all(is_usual) && items.iter().any(|item| item.mark.is_some())
+        let is_one = items.iter().all(is_usual) && items.iter().any(|item| item.mark.is_some());
+        if is_one { Way::Statements } else { Way::Transaction }
     }
 
-    async fn run(&self, tx: &mut PgConnection, items: &[TrailItem]) -> Result<Vec<()>, LaneError> {
+    async fn run(&self, tx: &mut PgConnection, items: &[TrailItem], _: Way) -> Result<Vec<()>, LaneError> {
         if !items.iter().any(|item| item.mark.as_ref().is_some_and(Mark::has_ended)) {
             sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
         }

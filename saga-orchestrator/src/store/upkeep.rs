@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use brokerage_types::SagaId;
-use service_kit::lane::{LaneError, Work};
+use service_kit::lane::{LaneError, Way, Work};
 use service_kit::telemetry::TraceParent;
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
@@ -68,7 +68,7 @@ impl Work for Upkeep {
     type Item = Chore;
     type Answer = Done;
 
-    async fn run(&self, tx: &mut PgConnection, items: &[Chore]) -> Result<Vec<Done>, LaneError> {
+    async fn run(&self, tx: &mut PgConnection, items: &[Chore], _: Way) -> Result<Vec<Done>, LaneError> {
         if items.iter().all(|chore| matches!(chore, Chore::Beat { .. })) {
             sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
         }

@@ -2,21 +2,24 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use brokerage_types::{Class, Reason};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::books::{At, Books, Command, Rejection, Undo};
-use super::inbox::{Inbox, Key, Row};
+use super::inbox::{Inbox, Key, Row, Sagas};
 use super::outbox;
 use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
 use crate::defect;
 use crate::fault::Fault;
-use crate::lane::{LaneError, Work};
+use crate::lane::{LaneError, Way, Work};
 use crate::metrics::Metrics;
 use crate::telemetry::TraceParent;
+
+/// Where rows are contended by other processes, so many batches wait in order before one tries the short way again.
+const WARY_BATCHES: u32 = 32;
 
 /// Do a step, or undo it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,17 +76,19 @@ pub(super) struct Decided {
 
 /// The executor's work on a lane.
 pub(super) struct BookWork<B: Books> {
-    books: Arc<B>,
-    metrics: Metrics,
+    pub books: Arc<B>,
+    pub metrics: Metrics,
+    /// How many batches still go the long way, after one that met a conflict on the short one.
+    wary: AtomicU32,
 }
 
 impl<B: Books> BookWork<B> {
     pub fn new(books: Arc<B>, metrics: &Metrics) -> Self {
-        Self { books, metrics: metrics.clone() }
+        Self { books, metrics: metrics.clone(), wary: AtomicU32::new(0) }
     }
 
     /// Decides one request. `Err` only for what is broken; it fails the batch.
-    fn decide(
+    pub fn decide(
         &self,
         inbox: &mut Inbox,
         world: &mut B::World,
@@ -171,7 +176,7 @@ impl<B: Books> BookWork<B> {
 
 impl<C: Command> Request<C> {
     /// What the rule of the inbox says about it.
-    fn due(&self, inbox: &Inbox) -> Due {
+    pub fn due(&self, inbox: &Inbox) -> Due {
         let stored = inbox.row(self.key).map(|row| Stored {
             verdict: row.verdict,
             same_command: row.hash == self.hash || defect::is_seeded("request_hash_ignored"),
@@ -189,7 +194,7 @@ impl<C: Command> Request<C> {
     }
 
     /// An answer that stands, with what its row remembers.
-    fn answer(&self, inbox: &Inbox, standing: Standing) -> Reply {
+    pub fn answer(&self, inbox: &Inbox, standing: Standing) -> Reply {
         let row = inbox.row(self.key);
         let reason = row.and_then(|row| row.reason).unwrap_or(Reason::GaveUp);
         match standing {
@@ -245,11 +250,47 @@ impl<B: Books> Work for BookWork<B> {
     type Item = Request<B::Command>;
     type Answer = Decided;
 
-    async fn run(&self, tx: &mut PgConnection, items: &[Self::Item]) -> Result<Vec<Decided>, LaneError> {
-        let mut sagas: Vec<Uuid> = items.iter().map(|request| request.key.saga_id).collect();
-        sagas.sort_unstable();
-        sagas.dedup();
-        let mut inbox = Inbox::read(tx, &sagas).await?;
+    fn way(&self, items: &[Self::Item], tried: u32) -> Way {
+        let is_optimistic = |request: &Request<B::Command>| {
+            request.operation == Operation::Do && self.books.is_optimistic(&request.command)
+        };
+        if tried > 0 || !items.iter().all(is_optimistic) {
+            return Way::Transaction;
+        }
+        let is_wary = |left: u32| left.checked_sub(1);
+        match self.wary.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_wary) {
+            Ok(_) => Way::Transaction,
+            Err(_) => Way::Statements,
+        }
+    }
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        items: &[Self::Item],
+        way: Way,
+    ) -> Result<Vec<Decided>, LaneError> {
+        match way {
+            Way::Transaction => self.run_locked(connection, items).await,
+            Way::Statements => {
+                let done = self.run_optimistic(connection, items).await;
+                if matches!(done, Err(LaneError::Conflict)) {
+                    self.wary.store(WARY_BATCHES, Ordering::Relaxed);
+                }
+                done
+            }
+        }
+    }
+}
+
+impl<B: Books> BookWork<B> {
+    /// Runs a batch in a transaction that locks what it reads.
+    async fn run_locked(
+        &self,
+        tx: &mut PgConnection,
+        items: &[Request<B::Command>],
+    ) -> Result<Vec<Decided>, LaneError> {
+        let mut inbox = Inbox::read(tx, &Sagas::of(items.iter().map(|request| request.key.saga_id))).await?;
         let open: Vec<&B::Command> = items
             .iter()
             .filter(|request| !matches!(request.due(&inbox), Due::Answer(_)))
@@ -277,8 +318,9 @@ impl<B: Books> Work for BookWork<B> {
             decided.push(Decided { reply, database_time });
         }
         if !inbox.is_unchanged() {
-            let events = outbox::Columns::of(self.books.save(tx, world).await?, &traces);
+            let events = outbox::Columns::of(self.books.events(&mut world), &traces);
             events.count(&self.metrics);
+            self.books.save(tx, world).await?;
             inbox.write(tx, events).await?;
         }
         Ok(decided)

@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::inbox::Sagas;
+use super::optimistic::{Glimpse, Verdicts};
 use crate::fault::Fault;
 use crate::lane::LaneError;
 
@@ -64,15 +66,52 @@ pub trait Books: Send + Sync + 'static {
         reason: Reason,
     ) -> Result<(), Fault>;
 
-    /// How many events the world has noted so far. [`Self::save`] returns them in the same order.
+    /// How many events the world has noted so far. [`Self::events`] takes them in the same order.
     fn noted(&self, world: &Self::World) -> usize;
 
-    /// Writes what has changed and returns the events of the changes, one each.
+    /// Takes the events of the changes out of the world, one each. Comes before it is saved.
+    fn events(&self, world: &mut Self::World) -> Vec<Event>;
+
+    /// Writes what has changed.
     fn save(
         &self,
         tx: &mut PgConnection,
         world: Self::World,
-    ) -> impl Future<Output = Result<Vec<Event>, SaveError>> + Send;
+    ) -> impl Future<Output = Result<(), SaveError>> + Send;
+
+    /// Whether the command may go the short way ([`super::optimistic`]): it is frequent, and touches few rows.
+    fn is_optimistic(&self, command: &Self::Command) -> bool {
+        let _ = command;
+        false
+    }
+
+    /// Reads with one [`glance!`](crate::glance), and without locks, what is known of these sagas and every row that
+    /// these commands need, all of which may go the short way. `None`: this batch must be loaded after all.
+    fn glance(
+        &self,
+        connection: &mut PgConnection,
+        sagas: &Sagas,
+        commands: &[&Self::Command],
+    ) -> impl Future<Output = Result<Option<(Glimpse, Self::World)>, sqlx::Error>> + Send {
+        let _ = (connection, sagas, commands);
+        std::future::ready(Ok(None))
+    }
+
+    /// Writes a world that came from a glance, and these verdicts, with one [`decided!`](crate::decided) that fails as a
+    /// whole when a row that it changes is locked or is not as it was read, or a verdict or row that it adds is there.
+    /// It must not wait for a row's lock.
+    ///
+    /// What was read and is not written decides as of the glance. Where that is not enough, whoever changes such a row
+    /// must change the version of a row that is written as well.
+    fn save_unchanged(
+        &self,
+        connection: &mut PgConnection,
+        world: Self::World,
+        verdicts: Verdicts,
+    ) -> impl Future<Output = Result<(), SaveError>> + Send {
+        let _ = (connection, world, verdicts);
+        std::future::ready(Err(SaveError::Conflict))
+    }
 }
 
 /// Where and when a command is decided.
@@ -143,7 +182,7 @@ pub enum SaveError {
     Conflict,
     /// The database said no.
     #[error("database")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// Ours.
     #[error("{0}")]
     Broken(String),
@@ -156,5 +195,13 @@ impl From<SaveError> for LaneError {
             SaveError::Database(error) => LaneError::Database(error),
             SaveError::Broken(what) => LaneError::Fault(what),
         }
+    }
+}
+
+impl From<sqlx::Error> for SaveError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        // So says `all_or_nothing`.
+        if code.as_deref() == Some("40001") { SaveError::Conflict } else { SaveError::Database(error) }
     }
 }

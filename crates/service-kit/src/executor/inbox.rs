@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::books::Command;
+use super::optimistic::{Glimpse, Verdicts, decided};
 use super::outbox;
 use super::rule::Verdict;
 use crate::defect;
@@ -25,7 +26,7 @@ pub struct Key {
 }
 
 impl Verdict {
-    fn code(self) -> i16 {
+    pub(super) fn code(self) -> i16 {
         match self {
             Verdict::Done => 1,
             Verdict::Rejected => 2,
@@ -61,8 +62,40 @@ pub(super) struct Inbox {
     pub now: DateTime<Utc>,
     rows: HashMap<Key, Row>,
     epochs: HashMap<Uuid, i64>,
-    inserted: Vec<Key>,
+    pub inserted: Vec<Key>,
     compensated: Vec<Key>,
+}
+
+/// The sagas of a batch, each once and in order. The first and the last tell Postgres which months to look at.
+#[derive(Debug, Clone)]
+pub struct Sagas(Vec<Uuid>);
+
+impl Sagas {
+    /// These.
+    pub fn of(sagas: impl IntoIterator<Item = Uuid>) -> Self {
+        let mut sagas: Vec<Uuid> = sagas.into_iter().collect();
+        sagas.sort_unstable();
+        sagas.dedup();
+        Self(sagas)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Uuid] {
+        &self.0
+    }
+
+    /// The smallest; nil if there is none.
+    #[must_use]
+    pub fn first(&self) -> Uuid {
+        self.0.first().copied().unwrap_or_default()
+    }
+
+    /// The largest; nil if there is none.
+    #[must_use]
+    pub fn last(&self) -> Uuid {
+        self.0.last().copied().unwrap_or_default()
+    }
 }
 
 /// The request hash covers the command and nothing of the attempt.
@@ -75,29 +108,42 @@ pub(super) fn request_hash<C: Command>(command: &C) -> Result<Vec<u8>, serde_jso
 }
 
 impl Inbox {
-    /// Reads every row of these sagas, which are sorted, and the database's clock. The first and last saga tell
-    /// Postgres which months to look at.
-    pub async fn read(tx: &mut PgConnection, sagas: &[Uuid]) -> Result<Self, LaneError> {
+    /// What a glance saw: the epochs of these sagas, without their rows.
+    pub fn glimpsed(glimpse: &Glimpse) -> Self {
+        let mut inbox = Self::empty(glimpse.now);
+        for (key, epoch) in &glimpse.known {
+            let highest = inbox.epochs.entry(key.saga_id).or_insert(*epoch);
+            *highest = (*highest).max(*epoch);
+        }
+        inbox
+    }
+
+    fn empty(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            rows: HashMap::new(),
+            epochs: HashMap::new(),
+            inserted: Vec::new(),
+            compensated: Vec::new(),
+        }
+    }
+
+    /// Reads every row of these sagas, and the database's clock.
+    pub async fn read(tx: &mut PgConnection, sagas: &Sagas) -> Result<Self, LaneError> {
         let stored = sqlx::query!(
             r#"SELECT clock.now AS "now!", i.saga_id AS "saga_id?", i.step AS "step?", i.verdict AS "verdict?",
                       i.reason, i.detail, i.request_hash AS "request_hash?", i.epoch AS "epoch?",
                       i.effect AS "effect?", i.answer AS "answer?"
                FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN inbox i
                     ON i.saga_id = ANY($1) AND i.saga_id BETWEEN $2 AND $3"#,
-            sagas,
-            sagas.first().copied().unwrap_or_default(),
-            sagas.last().copied().unwrap_or_default(),
+            sagas.all(),
+            sagas.first(),
+            sagas.last(),
         )
         .fetch_all(tx)
         .await?;
         let now = stored.first().map(|row| row.now).ok_or_else(|| LaneError::Fault("no clock".to_owned()))?;
-        let mut inbox = Self {
-            now,
-            rows: HashMap::with_capacity(stored.len()),
-            epochs: HashMap::new(),
-            inserted: Vec::new(),
-            compensated: Vec::new(),
-        };
+        let mut inbox = Self::empty(now);
         for row in stored {
             let (Some(saga_id), Some(step), Some(code)) = (row.saga_id, row.step, row.verdict) else {
                 continue;
@@ -164,81 +210,28 @@ impl Inbox {
     /// Writes what the batch decided, and its events. A conflict means that another transaction decided one of the
     /// keys first.
     pub async fn write(mut self, tx: &mut PgConnection, events: outbox::Columns) -> Result<(), LaneError> {
-        // One order for all writers, so that two batches with common keys wait for each other and never in a circle.
-        self.inserted.sort_unstable();
-        self.compensated.sort_unstable();
-        self.insert(tx, events).await?;
+        self.sort();
+        let verdicts = Verdicts::of(&self, events);
+        let written =
+            decided!(verdicts, r#"SELECT count(*) AS "count!" FROM decided"#).fetch_one(&mut *tx).await?;
+        same_count(u64::try_from(written).unwrap_or_default(), self.inserted.len())?;
         if !self.compensated.is_empty() {
             self.mark_compensated(tx).await?;
         }
         Ok(())
     }
 
-    /// One statement for both tables: a round trip is a large part of what a small batch costs.
-    async fn insert(&self, tx: &mut PgConnection, events: outbox::Columns) -> Result<(), LaneError> {
-        let count = self.inserted.len();
-        let (mut sagas, mut steps, mut verdicts) = (Vec::with_capacity(count), Vec::new(), Vec::new());
-        let (mut reasons, mut details, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut epochs, mut commands) = (Vec::new(), Vec::new());
-        let (mut effects, mut answers) = (Vec::new(), Vec::new());
-        let (mut intents, mut traces) = (Vec::new(), Vec::new());
-        for key in &self.inserted {
-            let Some(row) = self.rows.get(key) else { continue };
-            sagas.push(key.saga_id);
-            steps.push(key.step);
-            verdicts.push(row.verdict.code());
-            reasons.push(row.reason.map(|reason| reason.as_str().to_owned()));
-            details.push(row.detail.clone());
-            hashes.push(row.hash.clone());
-            epochs.push(row.epoch);
-            commands.push(row.command.to_owned());
-            effects.push(row.effect.clone());
-            answers.push(row.answer.clone());
-            intents.push(row.intent.clone());
-            traces.push(row.trace.map(|trace| trace.to_string()));
-        }
-        let written = sqlx::query_scalar!(
-            r#"WITH events AS (
-                   INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, seq, traceparent)
-                   SELECT u.id, u.aggregatetype, u.aggregateid, u.type, u.payload, u.seq, u.traceparent
-                   FROM unnest($11::uuid[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::bigint[],
-                               $17::text[])
-                        AS u(id, aggregatetype, aggregateid, type, payload, seq, traceparent)
-               ), decided AS (
-                   INSERT INTO inbox (saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect,
-                                      answer, intent, traceparent)
-                   SELECT u.saga_id, u.step, u.verdict, u.reason, u.detail, u.request_hash, u.epoch, u.command,
-                          u.effect, u.answer, u.intent, u.traceparent
-                   FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[],
-                               $7::bigint[], $8::text[], $9::jsonb[], $10::bytea[], $18::bytea[], $19::text[])
-                        AS u(saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect, answer,
-                             intent, traceparent)
-                   ON CONFLICT DO NOTHING RETURNING 1
-               )
-               SELECT count(*) AS "count!" FROM decided"#,
-            &sagas,
-            &steps,
-            &verdicts,
-            &reasons as &[Option<String>],
-            &details,
-            &hashes,
-            &epochs,
-            &commands,
-            &effects,
-            &answers,
-            &events.ids,
-            &events.aggregates,
-            &events.aggregate_ids,
-            &events.kinds,
-            &events.payloads,
-            &events.seqs,
-            &events.traceparents as &[Option<String>],
-            &intents as &[Option<Vec<u8>>],
-            &traces as &[Option<String>],
-        )
-        .fetch_one(tx)
-        .await?;
-        same_count(u64::try_from(written).unwrap_or_default(), count)
+    /// What the batch decided, and its events, as columns for the statement that writes the service's rows as well;
+    /// `None` if there is more to it than new rows.
+    pub fn into_verdicts(mut self, events: outbox::Columns) -> Option<Verdicts> {
+        self.sort();
+        self.compensated.is_empty().then(|| Verdicts::of(&self, events))
+    }
+
+    /// One order for all writers, so that two batches with common keys wait for each other and never in a circle.
+    fn sort(&mut self) {
+        self.inserted.sort_unstable();
+        self.compensated.sort_unstable();
     }
 
     async fn mark_compensated(&self, tx: &mut PgConnection) -> Result<(), LaneError> {

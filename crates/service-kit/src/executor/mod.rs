@@ -6,7 +6,8 @@
 //! The inbox insert comes *last* in the transaction and is the arbiter: a batch reads what is decided, locks, decides
 //! in memory and then inserts its verdicts. If another transaction was faster with one of the keys, the insert comes
 //! up short, everything is rolled back and the batch runs again, now seeing that verdict. So a duplicate costs one
-//! read, a verdict is written once and never updated (but by its compensation), and nothing is kept of a loser.
+//! read, a verdict is written once and never updated (but by its compensation), and nothing is kept of a loser. Frequent
+//! commands take a shorter way ([`optimistic`]) that ends in the same insert.
 //!
 //! Not here: what a command means, and who may send it.
 
@@ -16,6 +17,7 @@ mod first_steps;
 mod inbox;
 mod lag;
 mod memory;
+pub mod optimistic;
 mod outbox;
 pub mod rule;
 mod together;
@@ -30,7 +32,9 @@ use uuid::Uuid;
 
 pub use books::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
 pub use first_steps::serve_first_steps;
-pub use inbox::Key;
+pub use inbox::{Key, Sagas};
+pub use optimistic::{Glimpse, Verdicts};
+pub use outbox::Columns;
 pub use together::{STEPS_MAX, do_together};
 
 use crate::fault::{ApiError, ApiResult, Fault, Refusal};

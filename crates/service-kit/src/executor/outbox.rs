@@ -1,6 +1,6 @@
 //! The outbox's rows: every change as exactly one event, in the transaction of the change.
 //!
-//! They are written by the statement that writes the inbox's ([`super::inbox`]).
+//! They are written by the statement that writes the inbox's ([`decided!`](crate::decided)).
 
 use uuid::Uuid;
 
@@ -9,21 +9,28 @@ use crate::defect;
 use crate::metrics::Metrics;
 use crate::telemetry::TraceParent;
 
-/// The events of a batch, one array per column.
-#[derive(Default)]
-pub(super) struct Columns {
+/// The events of a batch, one array per column of the outbox.
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// `id`.
     pub ids: Vec<Uuid>,
-    pub aggregates: Vec<String>,
+    /// `aggregatetype`.
+    pub aggregates: Vec<&'static str>,
+    /// `aggregateid`.
     pub aggregate_ids: Vec<String>,
-    pub kinds: Vec<String>,
+    /// `type`.
+    pub kinds: Vec<&'static str>,
+    /// `payload`.
     pub payloads: Vec<serde_json::Value>,
+    /// `seq`.
     pub seqs: Vec<i64>,
+    /// `traceparent`.
     pub traceparents: Vec<Option<String>>,
 }
 
 impl Columns {
     /// Each event with the trace that it happened in.
-    pub fn of(events: Vec<Event>, traces: &[Option<TraceParent>]) -> Self {
+    pub(super) fn of(events: Vec<Event>, traces: &[Option<TraceParent>]) -> Self {
         let mut columns = Self::default();
         let traces = traces.iter().copied().chain(std::iter::repeat(None));
         for (event, trace) in events.into_iter().zip(traces) {
@@ -32,16 +39,16 @@ impl Columns {
             }
             columns.traceparents.push(trace.map(|trace| trace.to_string()));
             columns.ids.push(Uuid::now_v7());
-            columns.aggregates.push(event.aggregate.to_owned());
+            columns.aggregates.push(event.aggregate);
             columns.aggregate_ids.push(event.aggregate_id);
-            columns.kinds.push(event.kind.to_owned());
+            columns.kinds.push(event.kind);
             columns.payloads.push(event.payload);
             columns.seqs.push(event.seq);
         }
         columns
     }
 
-    pub fn count(&self, metrics: &Metrics) {
+    pub(super) fn count(&self, metrics: &Metrics) {
         for aggregate in &self.aggregates {
             metrics.kit.events.with_label_values(&[aggregate]).inc();
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use brokerage_types::Reason;
 use serde::Serialize;
-use service_kit::executor::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
+use service_kit::executor::{
+    At, Books, Command, Done, Event, Glimpse, Rejection, Sagas, SaveError, Undo, Verdicts,
+};
 use service_kit::fault::Fault;
 use sqlx::PgConnection;
 
@@ -49,20 +51,44 @@ impl Command for Count {
 #[derive(Debug, Default)]
 pub struct World {
     rows: BTreeMap<String, (i64, i64)>,
-    changed: BTreeMap<String, Vec<Event>>,
+    events: Vec<Event>,
+    /// How often each counter has changed.
+    noted: BTreeMap<String, i64>,
     broken: bool,
 }
 
-pub struct Counters;
+/// The rows and rules; whether adding goes the short way.
+pub struct Counters {
+    pub is_optimistic: bool,
+}
 
 impl World {
+    async fn read(
+        connection: &mut PgConnection,
+        query: &'static str,
+        commands: &[&Count],
+    ) -> Result<Self, sqlx::Error> {
+        let mut names: Vec<String> = commands
+            .iter()
+            .filter_map(|command| match command {
+                Count::Add { name, .. } | Count::AddForGood { name, .. } => Some(name.clone()),
+                Count::Poison | Count::BrokenRow | Count::BreakStatement => None,
+            })
+            .collect();
+        names.sort();
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(query).bind(&names).fetch_all(connection).await?;
+        let rows = rows.into_iter().map(|(name, value, version)| (name, (value, version))).collect();
+        Ok(World { rows, ..World::default() })
+    }
+
     fn add(&mut self, name: &str, by: i64, kind: &'static str) -> Result<(), Rejection> {
         let (value, version) = self.rows.get(name).copied().unwrap_or_default();
         if value + by < 0 {
             return Err(Rejection::new(Reason::InsufficientUsable, format!("{value} is less than {}", -by)));
         }
         self.rows.insert(name.to_owned(), (value + by, version + 1));
-        self.changed.entry(name.to_owned()).or_default().push(Event {
+        *self.noted.entry(name.to_owned()).or_default() += 1;
+        self.events.push(Event {
             aggregate: "counter",
             aggregate_id: name.to_owned(),
             seq: version + 1,
@@ -78,22 +104,9 @@ impl Books for Counters {
     type World = World;
 
     async fn load(&self, tx: &mut PgConnection, commands: &[&Count]) -> Result<World, sqlx::Error> {
-        let mut names: Vec<String> = commands
-            .iter()
-            .filter_map(|command| match command {
-                Count::Add { name, .. } | Count::AddForGood { name, .. } => Some(name.clone()),
-                Count::Poison | Count::BrokenRow | Count::BreakStatement => None,
-            })
-            .collect();
-        names.sort();
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-            "SELECT name, value, version FROM counters WHERE name = ANY($1) ORDER BY name FOR NO KEY UPDATE",
-        )
-        .bind(&names)
-        .fetch_all(tx)
-        .await?;
-        let rows = rows.into_iter().map(|(name, value, version)| (name, (value, version))).collect();
-        Ok(World { rows, ..World::default() })
+        let locked =
+            "SELECT name, value, version FROM counters WHERE name = ANY($1) ORDER BY name FOR NO KEY UPDATE";
+        World::read(tx, locked, commands).await
     }
 
     fn execute(&self, world: &mut World, _at: &At, command: &Count) -> Result<Done, Rejection> {
@@ -129,31 +142,85 @@ impl Books for Counters {
     }
 
     fn noted(&self, world: &World) -> usize {
-        world.changed.values().map(Vec::len).sum()
+        world.events.len()
     }
 
-    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
+    fn events(&self, world: &mut World) -> Vec<Event> {
+        std::mem::take(&mut world.events)
+    }
+
+    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
         if world.broken {
             sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;
         }
-        let mut events = Vec::new();
-        for (name, changes) in world.changed {
-            let (value, version) = world.rows.get(&name).copied().unwrap_or_default();
-            let written = sqlx::query(
-                "INSERT INTO counters VALUES ($1, $2, $3)
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version
-                 WHERE counters.version < excluded.version",
-            )
-            .bind(&name)
-            .bind(value)
-            .bind(version)
-            .execute(&mut *tx)
-            .await?;
-            if written.rows_affected() != 1 {
-                return Err(SaveError::Conflict);
-            }
-            events.extend(changes);
-        }
-        Ok(events)
+        write(tx, world).await
     }
+
+    fn is_optimistic(&self, _: &Count) -> bool {
+        self.is_optimistic
+    }
+
+    async fn glance(
+        &self,
+        connection: &mut PgConnection,
+        sagas: &Sagas,
+        commands: &[&Count],
+    ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
+        let glanced = service_kit::glance!(sagas, "SELECT now, known FROM glimpse WHERE $4::boolean", true);
+        let glanced = glanced.fetch_one(&mut *connection).await?;
+        let unlocked = "SELECT name, value, version FROM counters WHERE name = ANY($1)";
+        let world = World::read(connection, unlocked, commands).await?;
+        Ok(Some((Glimpse::read(glanced.now, glanced.known)?, world)))
+    }
+
+    /// In a transaction: the table is not among those that a statement of the macro can be checked against.
+    async fn save_unchanged(
+        &self,
+        connection: &mut PgConnection,
+        world: World,
+        verdicts: Verdicts,
+    ) -> Result<(), SaveError> {
+        sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+        match write_unchanged(connection, world, &verdicts).await {
+            Ok(()) => sqlx::raw_sql("COMMIT").execute(connection).await?,
+            Err(error) => {
+                sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+                return Err(error);
+            }
+        };
+        Ok(())
+    }
+}
+
+async fn write_unchanged(tx: &mut PgConnection, world: World, verdicts: &Verdicts) -> Result<(), SaveError> {
+    if world.broken {
+        sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;
+    }
+    write(tx, world).await?;
+    service_kit::decided!(verdicts, "SELECT all_or_nothing(count(*), $20) FROM decided", verdicts.wanted(0))
+        .fetch_one(tx)
+        .await?;
+    Ok(())
+}
+
+/// Each counter only as it was read.
+async fn write(tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
+    for (name, noted) in world.noted {
+        let (value, version) = world.rows.get(&name).copied().unwrap_or_default();
+        let written = sqlx::query(
+            "INSERT INTO counters VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version
+             WHERE counters.version = excluded.version - $4",
+        )
+        .bind(&name)
+        .bind(value)
+        .bind(version)
+        .bind(noted)
+        .execute(&mut *tx)
+        .await?;
+        if written.rows_affected() != 1 {
+            return Err(SaveError::Conflict);
+        }
+    }
+    Ok(())
 }

@@ -68,7 +68,7 @@ fn add() -> Count {
 #[tokio::test]
 async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
     let mut shelf = Shelf::new().await;
-    let executor = Executor::start(&shelf.kit(None), Counters);
+    let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
     let made = shelf.number(PARTITIONS).await;
     assert_eq!(made, 4, "this month, two more, and the rest");
     let this_month =
@@ -91,7 +91,7 @@ async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
 async fn a_month_goes_when_it_ended_long_enough_ago_and_nothing_else_does() {
     let mut shelf = Shelf::new().await;
     shelf.run(LONG_AGO).await;
-    let executor = Executor::start(&shelf.kit(None), Counters);
+    let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
     let ages = [Duration::ZERO, DAY * 29, DAY * 10_000];
     for context in ages.map(step) {
         executor.step(&Some(context), add()).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_month_goes_when_it_ended_long_enough_ago_and_nothing_else_does() {
 #[tokio::test]
 async fn a_step_that_may_be_forgotten_is_refused_and_not_done_again() {
     let mut shelf = Shelf::new().await;
-    let executor = Executor::start(&shelf.kit(Some(30)), Counters);
+    let executor = Executor::start(&shelf.kit(Some(30)), Counters { is_optimistic: false });
     executor.step(&Some(step(DAY * 28)), add()).await.unwrap();
     let old = Some(step(DAY * 31));
     let reason = Reason::GaveUp.as_str();

@@ -140,6 +140,12 @@ pub const DEFECTS: &[Defect] = &[
         "page::tests::a_token_brings_its_cursor_back_to_the_same_filters_only",
     ),
     // Money.
+    service(
+        ASSET,
+        "freeze_unnoticed",
+        "a hold that was decided before a freeze is placed after it",
+        "optimistic::a_customer_who_was_frozen_after_the_glance_gets_no_hold",
+    ),
     unit(
         ASSET,
         "negative_balance_clamped",

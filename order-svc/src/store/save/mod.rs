@@ -7,36 +7,29 @@
 mod orders;
 mod trades;
 
-use service_kit::executor::{Event, SaveError};
+use service_kit::executor::SaveError;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::world::{HeldMatch, HeldOrder, Listing, World};
+use super::world::{HeldMatch, Listing, World};
+pub use orders::OrderColumns;
 use orders::write_orders;
 use trades::{write_matches, write_trades};
 
-/// Writes what has changed and gives the events of the changes.
-pub async fn save(tx: &mut PgConnection, world: World) -> Result<Vec<Event>, SaveError> {
+/// Writes what has changed.
+pub async fn save(tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
     if let Some(broken) = world.broken {
         return Err(SaveError::Broken(broken));
     }
     let redefined: Vec<&Listing> =
         world.listings.values().filter(|l| l.stored.is_none_or(|s| s.version != l.version)).collect();
     write_definitions(tx, &redefined).await?;
-    let counted: Vec<&Listing> = world.listings.values().filter(|listing| has_counted(listing)).collect();
-    let orders: Vec<&HeldOrder> =
-        world.orders.values().filter(|held| held.stored_version != Some(held.order.version)).collect();
-    write_orders(tx, &orders, &counted).await?;
+    let counted: Vec<&Listing> = world.counted_listings().into_iter().map(|(listing, _)| listing).collect();
+    write_orders(tx, &world.changed_orders(), &counted).await?;
     let matches: Vec<&HeldMatch> =
         world.matches.values().filter(|held| held.stored_state != Some(held.entry.state)).collect();
     write_matches(tx, &matches).await?;
-    write_trades(tx, &world.trades).await?;
-    Ok(world.events)
-}
-
-fn has_counted(listing: &Listing) -> bool {
-    let (accept_seq, trade_seq) = listing.stored.map_or((0, 0), |s| (s.accept_seq, s.trade_seq));
-    listing.accept_seq != accept_seq || listing.trade_seq != trade_seq
+    write_trades(tx, &world.trades).await
 }
 
 fn all_written(written: i64, expected: usize) -> Result<(), SaveError> {

@@ -10,33 +10,34 @@ use crate::store::world::{HeldOrder, Listing};
 
 /// `orders` as arrays, one for each column.
 #[derive(Default)]
-struct OrderColumns<'a> {
-    order_id: Vec<Uuid>,
-    customer_id: Vec<&'a str>,
-    client_order_id: Vec<&'a str>,
-    instrument: Vec<&'a str>,
-    side: Vec<&'static str>,
-    limit_price: Vec<Decimal>,
-    qty: Vec<Decimal>,
-    cum_qty: Vec<Decimal>,
-    inflight_qty: Vec<Decimal>,
-    canceled_qty: Vec<Decimal>,
-    cum_notional: Vec<Decimal>,
-    accept_seq: Vec<Option<i64>>,
-    cancel_saga: Vec<Option<Uuid>>,
-    cancel_found: Vec<Option<&'static str>>,
-    status: Vec<&'static str>,
-    reason: Vec<Option<&'static str>>,
-    version: Vec<i64>,
-    created_by: Vec<&'a str>,
-    created_at: Vec<chrono::DateTime<chrono::Utc>>,
-    updated_at: Vec<chrono::DateTime<chrono::Utc>>,
+pub struct OrderColumns<'a> {
+    pub order_id: Vec<Uuid>,
+    pub customer_id: Vec<&'a str>,
+    pub client_order_id: Vec<&'a str>,
+    pub instrument: Vec<&'a str>,
+    pub side: Vec<&'static str>,
+    pub limit_price: Vec<Decimal>,
+    pub qty: Vec<Decimal>,
+    pub cum_qty: Vec<Decimal>,
+    pub inflight_qty: Vec<Decimal>,
+    pub canceled_qty: Vec<Decimal>,
+    pub cum_notional: Vec<Decimal>,
+    pub accept_seq: Vec<Option<i64>>,
+    pub cancel_saga: Vec<Option<Uuid>>,
+    pub cancel_found: Vec<Option<&'static str>>,
+    pub status: Vec<&'static str>,
+    pub reason: Vec<Option<&'static str>>,
+    pub version: Vec<i64>,
+    pub created_by: Vec<&'a str>,
+    pub created_at: Vec<chrono::DateTime<chrono::Utc>>,
+    pub updated_at: Vec<chrono::DateTime<chrono::Utc>>,
     /// 0 for a new row.
-    stored_version: Vec<i64>,
+    pub stored_version: Vec<i64>,
 }
 
 impl<'a> OrderColumns<'a> {
-    fn of(orders: &[&'a HeldOrder]) -> Self {
+    /// The columns of these orders.
+    pub fn of(orders: &[&'a HeldOrder]) -> Self {
         let mut columns = Self::default();
         for held in orders {
             columns.push(held);

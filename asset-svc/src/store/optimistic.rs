@@ -1,0 +1,161 @@
+//! Holds without locks: one statement reads the balances and the customers, one writes what follows from them.
+//!
+//! A balance is written only on the version it was read with. Whoever changes a customer changes the version of all his
+//! balances ([`World::take`]), so a hold that was decided on a customer as he was before is decided again. Holds and
+//! journal entries that are there already make the statement fail, and the long way tells what they are.
+
+use service_kit::executor::{Glimpse, Sagas, SaveError, Verdicts};
+use sqlx::PgConnection;
+
+use super::load::SeenAssets;
+use super::rows::{BalanceRow, CustomerRow, rate};
+use super::save::{BalanceColumns, HoldColumns, PostingColumns, TxColumns};
+use crate::domain::command::Command;
+use crate::domain::customer::Customer;
+use crate::domain::footprint::Footprint;
+use crate::domain::world::{Kept, World};
+
+/// Reads what these holds need, if their assets were seen before.
+pub(super) async fn glance(
+    connection: &mut PgConnection,
+    seen: &SeenAssets,
+    sagas: &Sagas,
+    commands: &[&Command],
+) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
+    let footprint = Footprint::of(commands);
+    let mut world = World::default();
+    if !seen.recall(&footprint.assets, &mut world).is_empty() {
+        return Ok(None);
+    }
+    let (owners, assets): (Vec<&str>, Vec<&str>) =
+        footprint.balances.iter().map(|(owner, asset)| (owner.as_str(), asset.as_str())).unzip();
+    let rows = service_kit::glance!(
+        sagas,
+        r#"SELECT g.now AS "now?", g.known AS "known?", NULL AS "owner?", NULL AS "asset?",
+                  NULL::numeric AS "available?", NULL::numeric AS "held?", NULL::bigint AS "available_seq?",
+                  NULL::bigint AS "held_seq?", NULL::bigint AS "version?", NULL AS "name?", NULL AS "tier?",
+                  NULL AS "state?", NULL::bigint AS "customer_version?", NULL::integer AS "fee_ppm?"
+           FROM glimpse g
+           UNION ALL
+           SELECT NULL, NULL, w.owner, w.asset, b.available, b.held, b.available_seq, b.held_seq, b.version,
+                  c.name, c.tier, c.state, c.version, t.fee_ppm
+           FROM unnest($4::text[], $5::text[]) AS w(owner, asset)
+           LEFT JOIN balances b ON b.owner = w.owner AND b.asset = w.asset
+           LEFT JOIN customers c ON c.customer_id = w.owner
+           LEFT JOIN tiers t ON t.tier = c.tier"#,
+        &owners as _,
+        &assets as _,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut glimpse = None;
+    for row in rows {
+        let (Some(owner), Some(asset)) = (row.owner, row.asset) else {
+            glimpse = Some(Glimpse::read(row.now, row.known)?);
+            continue;
+        };
+        if let (Some(name), Some(tier), Some(state), Some(version), Some(fee_ppm)) =
+            (row.name, row.tier, row.state, row.customer_version, row.fee_ppm)
+        {
+            let customer_id = owner.clone();
+            let customer = Customer::try_from(CustomerRow { customer_id, name, tier, state, version })?;
+            world.rates.insert(customer.tier, rate(fee_ppm)?);
+            world.customers.insert(customer.customer_id.clone(), Kept { loaded: version, row: customer });
+        }
+        if let (Some(available), Some(held), Some(available_seq), Some(held_seq), Some(version)) =
+            (row.available, row.held, row.available_seq, row.held_seq, row.version)
+        {
+            let balance = BalanceRow { owner, asset, available, held, available_seq, held_seq, version };
+            let (key, balance) = balance.into_parts()?;
+            world.balances.insert(key, Kept { loaded: version, row: balance });
+        }
+    }
+    Ok(glimpse.map(|glimpse| (glimpse, world)))
+}
+
+/// Writes holds, what they take from balances, their journal and their verdicts: all of it or nothing.
+pub(super) async fn save_unchanged(
+    connection: &mut PgConnection,
+    world: &World,
+    verdicts: &Verdicts,
+) -> Result<(), SaveError> {
+    let (b, h) = (BalanceColumns::of(world), HoldColumns::of(world)?);
+    let (t, p) = (TxColumns::of(&world.journal), PostingColumns::of(&world.journal));
+    service_kit::decided!(
+        verdicts,
+        r#", balances_locked AS MATERIALIZED (
+               SELECT r.*
+               FROM unnest($20::text[], $21::text[], $22::numeric[], $23::numeric[], $24::bigint[], $25::bigint[],
+                           $26::bigint[], $27::bigint[])
+                    AS r(owner, asset, available, held, available_seq, held_seq, version, loaded)
+               JOIN balances b ON b.owner = r.owner AND b.asset = r.asset AND b.version = r.loaded
+               FOR NO KEY UPDATE OF b SKIP LOCKED
+           ), balances_changed AS (
+               UPDATE balances b
+               SET available = r.available, held = r.held, available_seq = r.available_seq, held_seq = r.held_seq,
+                   version = r.version
+               FROM balances_locked r WHERE b.owner = r.owner AND b.asset = r.asset RETURNING 1
+           ), holds_made AS (
+               INSERT INTO holds (hold_id, customer_id, side, base_asset, quote_asset, limit_price, quantity,
+                                  cum_quantity, cum_notional, cum_fee, fee_ppm, fee_scale, placed, captured, released,
+                                  status, version)
+               SELECT * FROM unnest($28::uuid[], $29::text[], $30::smallint[], $31::text[], $32::text[],
+                                    $33::numeric[], $34::numeric[], $35::numeric[], $36::numeric[], $37::numeric[],
+                                    $38::integer[], $39::smallint[], $40::numeric[], $41::numeric[], $42::numeric[],
+                                    $43::text[], $44::bigint[])
+               ON CONFLICT DO NOTHING RETURNING 1
+           ), txs_made AS (
+               INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at)
+               SELECT * FROM unnest($45::uuid[], $46::text[], $47::text[], $48::timestamptz[])
+               ON CONFLICT DO NOTHING RETURNING 1
+           ), postings_made AS (
+               INSERT INTO postings (tx_id, line, owner, asset, kind, amount, account_seq, balance_after, statement_seq)
+               SELECT * FROM unnest($49::uuid[], $50::smallint[], $51::text[], $52::text[], $53::smallint[],
+                                    $54::numeric[], $55::bigint[], $56::numeric[], $57::bigint[])
+           )
+           SELECT all_or_nothing((SELECT count(*) FROM decided) + (SELECT count(*) FROM balances_changed)
+                                 + (SELECT count(*) FROM holds_made) + (SELECT count(*) FROM txs_made), $58)"#,
+        &b.owner,
+        &b.asset,
+        &b.available,
+        &b.held,
+        &b.available_seq,
+        &b.held_seq,
+        &b.version,
+        &b.loaded,
+        &h.hold_id,
+        &h.customer_id,
+        &h.side,
+        &h.base_asset,
+        &h.quote_asset,
+        &h.limit_price,
+        &h.quantity,
+        &h.cum_quantity,
+        &h.cum_notional,
+        &h.cum_fee,
+        &h.fee_ppm,
+        &h.fee_scale,
+        &h.placed,
+        &h.captured,
+        &h.released,
+        &h.status,
+        &h.version,
+        &t.tx_id,
+        &t.kind,
+        &t.caused_by,
+        &t.created_at,
+        &p.tx_id,
+        &p.line,
+        &p.owner,
+        &p.asset,
+        &p.kind,
+        &p.amount,
+        &p.account_seq as _,
+        &p.balance_after as _,
+        &p.statement_seq as _,
+        verdicts.wanted(b.owner.len() + h.hold_id.len() + t.tx_id.len()),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What may happen between the glance at a customer's balance and the statement that places his hold.
+
+use asset_svc::domain::command::{Command, PlaceHold};
+use asset_svc::store::AssetBooks;
+use brokerage_proto::asset::v1 as wire;
+use brokerage_types::{HoldId, Side};
+use service_kit::executor::{At, Books, Glimpse, Sagas, SaveError, Verdicts};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::audit::audit;
+use crate::harness::{World, buy};
+
+/// A hold that is decided, and not written yet.
+struct Decided {
+    books: AssetBooks,
+    connection: PgConnection,
+    hold_id: Uuid,
+    glimpse: Glimpse,
+    world: asset_svc::domain::world::World,
+}
+
+impl Decided {
+    /// A buy of customer-a for 10 TRY.
+    async fn by_a_glance(world: &World) -> Self {
+        let books = AssetBooks::new(|_| Vec::new());
+        let mut connection = world.pool.acquire().await.unwrap().detach();
+        let hold_id = Uuid::now_v7();
+        let command = Command::PlaceHold(PlaceHold {
+            hold_id: HoldId::from(hold_id),
+            customer: "customer-a".parse().unwrap(),
+            side: Side::Buy,
+            base: "THYAO".parse().unwrap(),
+            quote: "TRY".parse().unwrap(),
+            limit: "10".parse().unwrap(),
+            quantity: "1".parse().unwrap(),
+        });
+        let sagas = Sagas::of([hold_id]);
+        assert!(books.glance(&mut connection, &sagas, &[&command]).await.unwrap().is_none(), "assets unseen");
+        books.load(&mut connection, &[&command]).await.unwrap();
+        let (glimpse, mut seen) = books.glance(&mut connection, &sagas, &[&command]).await.unwrap().unwrap();
+        let at = At { saga_id: hold_id, step: 1, now: glimpse.now };
+        books.execute(&mut seen, &at, &command).unwrap();
+        Self { books, connection, hold_id, glimpse, world: seen }
+    }
+
+    async fn written(mut self) -> Result<(), SaveError> {
+        assert!(self.glimpse.known.is_empty());
+        self.books.events(&mut self.world);
+        self.books.save_unchanged(&mut self.connection, self.world, Verdicts::default()).await
+    }
+}
+
+async fn alice_with_cash() -> World {
+    let world = World::with_customers().await;
+    world.deposit("customer-a", "TRY", "1000").await;
+    world.deposit("customer-b", "TRY", "1000").await;
+    world
+}
+
+#[track_caller]
+fn assert_conflict(written: &Result<(), SaveError>) {
+    assert!(matches!(written, Err(SaveError::Conflict)), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_hold_is_written_when_nothing_has_changed() {
+    let world = alice_with_cash().await;
+    Decided::by_a_glance(&world).await.written().await.unwrap();
+    assert_eq!(world.has("customer-a", "TRY").await, ("990".to_owned(), "10".to_owned()));
+}
+
+#[tokio::test]
+async fn a_customer_who_was_frozen_after_the_glance_gets_no_hold() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    world.customer("customer-a", wire::Tier::Standard, wire::CustomerState::Frozen).await;
+    assert_conflict(&decided.written().await);
+    assert_eq!(world.has("customer-a", "TRY").await, ("1000".to_owned(), "0".to_owned()));
+    audit(&world.pool).await;
+}
+
+#[tokio::test]
+async fn a_customer_whose_tier_changed_after_the_glance_is_charged_the_new_rate() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    world.customer("customer-a", wire::Tier::Premium, wire::CustomerState::Active).await;
+    assert_conflict(&decided.written().await);
+}
+
+#[tokio::test]
+async fn a_balance_that_moved_after_the_glance_is_not_overwritten() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    world.deposit("customer-a", "TRY", "5").await;
+    assert_conflict(&decided.written().await);
+    assert_eq!(world.has("customer-a", "TRY").await, ("1005".to_owned(), "0".to_owned()));
+    audit(&world.pool).await;
+}
+
+#[tokio::test]
+async fn a_hold_that_was_placed_after_the_glance_takes_nothing_twice() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    // Another customer's balance pays for it: of what was read, nothing has changed.
+    let other =
+        wire::PlaceHold { hold_id: decided.hold_id.to_string(), ..buy("customer-b", "THYAO", "1", "10") };
+    world.place(&other).await;
+    assert_conflict(&decided.written().await);
+    assert_eq!(world.has("customer-a", "TRY").await, ("1000".to_owned(), "0".to_owned()));
+    audit(&world.pool).await;
+}
+
+#[tokio::test]
+async fn a_locked_balance_is_not_waited_for() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    let mut holder = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM balances WHERE owner = 'customer-a' FOR NO KEY UPDATE")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    assert_conflict(&decided.written().await);
+    holder.rollback().await.unwrap();
+    assert_eq!(world.has("customer-a", "TRY").await, ("1000".to_owned(), "0".to_owned()));
+}
