@@ -74,6 +74,7 @@ pub(super) async fn glance(
 }
 
 /// Writes holds, what they take from balances, their journal and their verdicts: all of it or nothing.
+#[expect(clippy::too_many_lines, reason = "one statement, and each of its columns")]
 pub(super) async fn save_unchanged(
     connection: &mut PgConnection,
     world: &World,

@@ -62,6 +62,38 @@ pub fn resident_mb(mesh: &Mesh) -> Result<BTreeMap<String, f64>> {
     Ok(resident)
 }
 
+/// What the machine's cores did since it started, in ticks: all, and what a hypervisor gave to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cores {
+    all: u64,
+    stolen: u64,
+}
+
+impl Cores {
+    /// Reads it now; `None` without `/proc`.
+    pub fn read() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    /// user, nice, system, idle, iowait, irq, softirq, steal; guests' time is in user's already.
+    fn parse(stat: &str) -> Option<Self> {
+        let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        let ticks: Vec<u64> =
+            line.split_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
+        Some(Self { all: ticks.iter().sum(), stolen: *ticks.get(7)? })
+    }
+
+    /// The share of the cores' time that others got since `earlier`.
+    pub fn stolen_since(self, earlier: Self) -> f64 {
+        let share = |part: u64, whole: u64| {
+            #[expect(clippy::cast_precision_loss, reason = "a printed figure needs no more than 52 bits")]
+            let share = part as f64 / whole.max(1) as f64;
+            share
+        };
+        share(self.stolen.saturating_sub(earlier.stolen), self.all.saturating_sub(earlier.all))
+    }
+}
+
 /// The processor's name.
 pub fn model() -> Option<String> {
     let said = fs::read_to_string("/proc/cpuinfo").ok()?;
@@ -140,6 +172,15 @@ mod tests {
         let stat = "42 (a b) c) S 7 1 1 0 -1 0 0 0 0 0 150 50 0 0";
         assert_eq!(fields(stat)[1], "7");
         assert_eq!((fields(stat)[11], fields(stat)[12]), ("150", "50"));
+    }
+
+    #[test]
+    fn stolen_time_is_a_share_of_all_time() {
+        let at = |steal| Cores::parse(&format!("cpu  10 0 10 70 0 5 5 {steal} 3 3\ncpu0 1 2")).unwrap();
+        assert!((at(25).stolen_since(at(0)) - 1.0).abs() < 1e-9);
+        let later = Cores { all: 300, stolen: 25 };
+        assert!((later.stolen_since(at(0)) - 0.125).abs() < 1e-9);
+        assert_eq!(Cores::parse("cpu  1 2 3"), None);
     }
 
     #[test]

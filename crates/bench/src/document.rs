@@ -93,8 +93,11 @@ fn machine(report: &Report) -> String {
     let memory = cpu::memory_gb().map_or_else(String::new, |gigabytes| format!(", {gigabytes:.0} GB"));
     let commit = said("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
     let postgres = &report.postgres;
+    let stolen = report.stolen.map_or_else(String::new, |share| {
+        format!(" A hypervisor gave {:.0} % of their time to others meanwhile.", share * 100.0)
+    });
     format!(
-        "{cores} × {cpu}{memory}, {kernel}, commit `{commit}`. The load shares the cores with what it measures.\n\n\
+        "{cores} × {cpu}{memory}, {kernel}, commit `{commit}`. The load shares the cores with what it measures.{stolen}\n\n\
          {postgres}. The mesh runs one process of each service, with the settings of its development profile; it traces, \
          sampled at {} %, and sent {} spans to a collector in the load generator.",
         collector::SAMPLED * 100.0,

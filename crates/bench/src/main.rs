@@ -133,11 +133,13 @@ fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<()> {
     let mut report = Report::default();
+    let before = cpu::Cores::read();
     stage::shared(&options, &mut report).await?;
     stage::memory(&options, &mut report).await?;
     stage::profile(&options, &mut report).await?;
     stage::history(&options, &mut report).await?;
     peers::compare(&options, &mut report).await?;
+    report.stolen = before.zip(cpu::Cores::read()).map(|(before, now)| now.stolen_since(before));
     println!("{}", report.text());
     report.write(&options.json)?;
     if let Some(path) = &options.write {

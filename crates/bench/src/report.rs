@@ -38,6 +38,8 @@ pub struct Report {
     pub resident_mb: BTreeMap<String, f64>,
     /// Spans that the services sent.
     pub spans: u64,
+    /// The share of the cores' time that a hypervisor gave to others meanwhile.
+    pub stolen: Option<f64>,
     /// Postgres's version and settings.
     pub postgres: String,
     /// What the auditor said of each mesh: which, and what was proved or is broken.
@@ -239,7 +241,7 @@ impl Report {
         let open: Vec<Value> =
             self.open.iter().map(|(row, sample)| json!({"what": row, "median": sample})).collect();
         json!({"rows": rows, "open_loop": open, "memory": self.memory, "history": self.history, "profile": self.profile,
-               "peers": self.peers, "bars": bars, "resident_mb": self.resident_mb, "spans": self.spans, "audit_passed": self.is_clean()})
+               "peers": self.peers, "bars": bars, "resident_mb": self.resident_mb, "spans": self.spans, "stolen": self.stolen, "audit_passed": self.is_clean()})
     }
 
     /// Of creates, by number of clients: to each floor with as many.

@@ -63,6 +63,7 @@ impl<'a> Wishes<'a> {
 }
 
 /// Reads what these drafts and opens need.
+#[expect(clippy::too_many_lines, reason = "one statement, and each of its columns")]
 pub async fn glance(
     connection: &mut PgConnection,
     sagas: &Sagas,
@@ -170,6 +171,7 @@ impl From<Seen> for Listing {
 }
 
 /// Writes orders, the counters of their instruments and their verdicts: all of it or nothing.
+#[expect(clippy::too_many_lines, reason = "one statement, and each of its columns")]
 pub async fn save_unchanged(
     connection: &mut PgConnection,
     world: &World,

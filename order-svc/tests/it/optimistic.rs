@@ -54,7 +54,7 @@ impl Decided {
     }
 
     /// It finds that something has changed, and leaves no trace.
-    async fn is_in_conflict(self, server: &Server) {
+    async fn conflicts(self, server: &Server) {
         let before = server.everything().await;
         let written = self.written().await;
         assert!(matches!(written, Err(SaveError::Conflict)), "{written:?}");
@@ -78,7 +78,7 @@ async fn an_order_or_a_label_that_came_after_the_glance_is_not_drafted_again() {
     let order = draft("customer-a", Side::Buy, "10");
     let decided = Decided::draft(&server, &order).await;
     server.done(&Step::draft(&proto::Draft { customer_id: "customer-b".to_owned(), ..order.clone() })).await;
-    decided.is_in_conflict(&server).await;
+    decided.conflicts(&server).await;
 
     let order = draft("customer-a", Side::Buy, "10");
     let decided = Decided::draft(&server, &order).await;
@@ -87,7 +87,7 @@ async fn an_order_or_a_label_that_came_after_the_glance_is_not_drafted_again() {
         ..draft("customer-a", Side::Sell, "7")
     };
     server.done(&Step::draft(&same_label)).await;
-    decided.is_in_conflict(&server).await;
+    decided.conflicts(&server).await;
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn an_instrument_that_was_halted_after_the_glance_opens_nothing() {
     let order = server.drafted("customer-a", Side::Buy, "10").await;
     let decided = Decided::open(&server, &order).await;
     server.upsert(proto::Instrument { state: proto::InstrumentState::Halted.into(), ..xyz() }).await;
-    decided.is_in_conflict(&server).await;
+    decided.conflicts(&server).await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_priority_is_given_once() {
     let order = server.drafted("customer-a", Side::Buy, "10").await;
     let decided = Decided::open(&server, &order).await;
     server.opened("customer-b", Side::Buy, "1").await;
-    decided.is_in_conflict(&server).await;
+    decided.conflicts(&server).await;
     server.done(&Step::open(&order)).await;
     server.audit().await;
 }
@@ -117,7 +117,7 @@ async fn an_order_that_changed_after_the_glance_is_not_opened() {
     let decided = Decided::open(&server, &order).await;
     let asked = server.step(&Step::begin_cancel(Uuid::now_v7(), &order.order_id)).await;
     assert_eq!(verdict(&asked), Verdict::Done, "{asked:?}");
-    decided.is_in_conflict(&server).await;
+    decided.conflicts(&server).await;
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_row_that_is_locked_is_not_waited_for() {
         let mut holder = server.connection().await;
         let lock = format!("BEGIN; SELECT 1 FROM {table} FOR NO KEY UPDATE");
         sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut holder).await.unwrap();
-        decided.is_in_conflict(&server).await;
+        decided.conflicts(&server).await;
         sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
     }
 }

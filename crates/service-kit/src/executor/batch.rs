@@ -319,9 +319,10 @@ impl<B: Books> BookWork<B> {
         }
         if !inbox.is_unchanged() {
             let events = outbox::Columns::of(self.books.events(&mut world), &traces);
-            events.count(&self.metrics);
+            let aggregates = events.aggregates.clone();
             self.books.save(tx, world).await?;
             inbox.write(tx, events).await?;
+            outbox::count(&aggregates, &self.metrics);
         }
         Ok(decided)
     }

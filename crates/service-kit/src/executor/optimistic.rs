@@ -140,9 +140,10 @@ impl<B: Books> BookWork<B> {
         }
         if !inbox.is_unchanged() {
             let events = outbox::Columns::of(self.books.events(&mut world), &traces);
-            events.count(&self.metrics);
+            let aggregates = events.aggregates.clone();
             let verdicts = inbox.into_verdicts(events).ok_or(LaneError::Conflict)?;
             self.books.save_unchanged(&mut *connection, world, verdicts).await?;
+            outbox::count(&aggregates, &self.metrics);
         }
         if decided.iter().all(Option::is_some) {
             return Ok(decided.into_iter().flatten().collect());

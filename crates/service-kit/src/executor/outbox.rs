@@ -47,10 +47,11 @@ impl Columns {
         }
         columns
     }
+}
 
-    pub(super) fn count(&self, metrics: &Metrics) {
-        for aggregate in &self.aggregates {
-            metrics.kit.events.with_label_values(&[aggregate]).inc();
-        }
+/// Counts events, by what they are about, once they are written.
+pub(super) fn count(aggregates: &[&'static str], metrics: &Metrics) {
+    for aggregate in aggregates {
+        metrics.kit.events.with_label_values(&[*aggregate]).inc();
     }
 }
