@@ -3,6 +3,9 @@
 //! A balance is written only on the version it was read with. Whoever changes a customer changes the version of all his
 //! balances ([`World::take`]), so a hold that was decided on a customer as he was before is decided again. Holds and
 //! journal entries that are there already make the statement fail, and the long way tells what they are.
+//!
+//! Who inserts a row that somebody else is inserting waits for him. So the verdicts come last here too, as they do the
+//! long way: the counts are taken from left to right, and each makes its part of the statement run.
 
 use service_kit::executor::{Glimpse, Sagas, SaveError, Verdicts};
 use sqlx::PgConnection;
@@ -114,8 +117,8 @@ pub(super) async fn save_unchanged(
                SELECT * FROM unnest($49::uuid[], $50::smallint[], $51::text[], $52::text[], $53::smallint[],
                                     $54::numeric[], $55::bigint[], $56::numeric[], $57::bigint[])
            )
-           SELECT all_or_nothing((SELECT count(*) FROM decided) + (SELECT count(*) FROM balances_changed)
-                                 + (SELECT count(*) FROM holds_made) + (SELECT count(*) FROM txs_made), $58)"#,
+           SELECT all_or_nothing((SELECT count(*) FROM balances_changed) + (SELECT count(*) FROM holds_made)
+                                 + (SELECT count(*) FROM txs_made) + (SELECT count(*) FROM decided), $58)"#,
         &b.owner,
         &b.asset,
         &b.available,

@@ -124,3 +124,31 @@ async fn a_locked_balance_is_not_waited_for() {
     holder.rollback().await.unwrap();
     assert_eq!(world.has("customer-a", "TRY").await, ("1000".to_owned(), "0".to_owned()));
 }
+
+#[tokio::test]
+async fn the_short_way_looks_everything_up_by_key_even_on_empty_tables() {
+    let migrator = service_kit::database::migrator(&asset_svc::migrations());
+    let database = dev_cluster::test_database(migrator).await.unwrap();
+    let mut settings = service_kit::settings::Settings::dev().database;
+    settings.url.clone_from(&database.url);
+    let mut lane = service_kit::database::connect_lane(&settings, "plans").await.unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx")).unwrap() {
+        let query: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        let statement = query["query"].as_str().unwrap();
+        if !statement.contains("all_or_nothing(") && !statement.contains("FROM glimpse") {
+            continue;
+        }
+        let nulls =
+            vec!["NULL"; query["describe"]["parameters"]["Left"].as_array().unwrap().len()].join(", ");
+        let explain = format!("PREPARE it AS {statement}; EXPLAIN EXECUTE it({nulls}); DEALLOCATE it");
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(&mut lane).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, 0)).collect();
+        let plan = plan.join("\n");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+        assert!(plan.contains("balances_pkey") && plan.contains("Index Cond: ((owner = "), "{plan}");
+        seen += 1;
+    }
+    assert_eq!(seen, 2, "a glance and a write");
+}

@@ -1,7 +1,10 @@
 //! Drafts and opens without locks: one statement reads orders and instruments, one writes what follows from them.
 //!
 //! An order is written only on the version it was read with, and an instrument's counters only on the definition and the
-//! counters they were read with. An order that is drafted again, or is being taken back, makes the glance give up.
+//! counters they were read with. An order that is there, and not by the same step, makes the glance give up.
+//!
+//! Who inserts a row that somebody else is inserting waits for him. So the verdicts come last here too, as they do the
+//! long way: the counts are taken from left to right, and each makes its part of the statement run.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +80,7 @@ pub async fn glance(
     let rows = service_kit::glance!(
         sagas,
         r#"SELECT g.now AS "now?", g.known AS "known?",
-                  EXISTS (SELECT 1 FROM orders o WHERE o.order_id = ANY($4)) AS "exists?",
+                  ARRAY(SELECT o.order_id FROM orders o WHERE o.order_id = ANY($4)) AS "existing?",
                   ARRAY(SELECT d.n FROM UNNEST($5::text[], $6::text[]) WITH ORDINALITY AS d (customer, label, n)
                         WHERE EXISTS (SELECT 1 FROM orders o
                                       WHERE o.customer_id = d.customer AND o.client_order_id = d.label)) AS "taken?",
@@ -140,10 +143,13 @@ pub async fn glance(
             world.orders.insert(order.terms.order_id, HeldOrder { order, stored_version });
             continue;
         };
-        if row.exists != Some(false) {
+        let seen = Glimpse::read(row.now, row.known)?;
+        // An order has its saga's id. What its inbox row answers needs no order.
+        let is_answered = |order: &Uuid| seen.known.keys().any(|key| key.saga_id == *order);
+        if !row.existing.unwrap_or_default().iter().all(is_answered) {
             return Ok(None);
         }
-        glimpse = Some(Glimpse::read(row.now, row.known)?);
+        glimpse = Some(seen);
         for n in row.taken.unwrap_or_default() {
             if let Some(terms) = usize::try_from(n - 1).ok().and_then(|index| wishes.drafts.get(index)) {
                 world.labels.insert((terms.customer.clone(), terms.client_order_id.clone()));
@@ -225,8 +231,8 @@ pub async fn save_unchanged(
                FROM changed WHERE stored_version = 0
                ON CONFLICT DO NOTHING RETURNING 1
            )
-           SELECT all_or_nothing((SELECT count(*) FROM decided) + (SELECT count(*) FROM counted)
-                                 + (SELECT count(*) FROM opened) + (SELECT count(*) FROM drafted), $43)"#,
+           SELECT all_or_nothing((SELECT count(*) FROM counted) + (SELECT count(*) FROM opened)
+                                 + (SELECT count(*) FROM drafted) + (SELECT count(*) FROM decided), $43)"#,
         &o.order_id,
         &o.customer_id as _,
         &o.client_order_id as _,

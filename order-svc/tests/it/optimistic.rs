@@ -48,9 +48,13 @@ impl Decided {
         Self::by_a_glance(server, draft.order_id.parse().unwrap(), &Command::Open(open)).await
     }
 
-    async fn written(mut self) -> Result<(), SaveError> {
+    async fn written(self) -> Result<(), SaveError> {
+        self.written_with(Verdicts::default()).await
+    }
+
+    async fn written_with(mut self, verdicts: Verdicts) -> Result<(), SaveError> {
         OrderBooks.events(&mut self.world);
-        OrderBooks.save_unchanged(&mut self.connection, self.world, Verdicts::default()).await
+        OrderBooks.save_unchanged(&mut self.connection, self.world, verdicts).await
     }
 
     /// It finds that something has changed, and leaves no trace.
@@ -132,4 +136,52 @@ async fn a_row_that_is_locked_is_not_waited_for() {
         decided.conflicts(&server).await;
         sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
     }
+}
+
+/// That a draft is done.
+fn drafted(saga_id: Uuid) -> Verdicts {
+    Verdicts {
+        sagas: vec![saga_id],
+        steps: vec![0],
+        verdicts: vec![1],
+        reasons: vec![None],
+        details: vec![String::new()],
+        hashes: vec![vec![7; 32]],
+        epochs: vec![1],
+        commands: vec!["Draft"],
+        effects: vec![serde_json::Value::Null],
+        answers: vec![Vec::new()],
+        intents: vec![None],
+        traces: vec![None],
+        ..Verdicts::default()
+    }
+}
+
+#[tokio::test]
+async fn a_draft_that_waits_for_an_order_has_no_verdict_yet() {
+    let server = Server::with_xyz().await;
+    server.drafted("customer-b", Side::Buy, "1").await;
+    let order = draft("customer-a", Side::Buy, "10");
+    let saga_id: Uuid = order.order_id.parse().unwrap();
+    let decided = Decided::draft(&server, &order).await;
+    // The long way writes rows first, and verdicts last.
+    let mut long = server.connection().await;
+    sqlx::raw_sql("BEGIN").execute(&mut long).await.unwrap();
+    let same_order = "INSERT INTO orders
+        SELECT (jsonb_populate_record(o, jsonb_build_object('order_id', $1, 'client_order_id', $1))).*
+        FROM orders o LIMIT 1";
+    sqlx::query(same_order).bind(saga_id).execute(&mut long).await.unwrap();
+    let mut watcher = server.connection().await;
+    let long_way = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watcher).await.unwrap() == 0 {}
+        let same_verdict =
+            "INSERT INTO inbox (saga_id, step, verdict, detail, request_hash, epoch, command, effect, answer)
+            VALUES ($1, 0, 1, '', '', 1, 'Draft', 'null', '')";
+        sqlx::query(same_verdict).bind(saga_id).execute(&mut long).await.unwrap();
+        sqlx::raw_sql("COMMIT").execute(&mut long).await.unwrap();
+    };
+    let (written, ()) = tokio::join!(decided.written_with(drafted(saga_id)), long_way);
+    assert!(matches!(written, Err(SaveError::Conflict)), "{written:?}");
 }

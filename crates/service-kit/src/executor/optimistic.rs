@@ -7,7 +7,8 @@
 //! a whole, and the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is
 //! written.
 //!
-//! A statement of this kind never waits for a row's lock, so it takes part in no deadlock of rows.
+//! A statement of this kind never waits for a row's lock, so it takes part in no deadlock of rows. It may wait for a row
+//! that another one is inserting; it inserts in the order of the long way, verdicts last.
 
 use std::collections::HashMap;
 
@@ -198,7 +199,7 @@ macro_rules! glance {
 
 /// A statement that writes a batch's verdicts and events, and whatever the service adds: `decided` has one row for each
 /// verdict that was new. The service's SQL begins with a comma and more tables, or with the `SELECT` of one value; its
-/// parameters begin with `$20`.
+/// parameters begin with `$20`. Its `SELECT` must count `decided` last: that is when the verdicts are inserted.
 ///
 /// One statement for all tables: a round trip is a large part of what a small batch costs.
 #[macro_export]
