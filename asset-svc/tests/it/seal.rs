@@ -57,3 +57,15 @@ async fn the_content_of_a_transaction_is_written_as_documented() {
                     1:2,10:customer-a,3:TRY,1:1,4:10.5,1:1,4:10.5,1:1,";
     assert_eq!(String::from_utf8_lossy(&content[&key]), expected);
 }
+
+#[tokio::test]
+async fn rows_do_not_grow_older_while_a_transaction_looks_at_them() {
+    let world = World::with_customers().await;
+    let row = "INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at)
+               VALUES ('00000000-0000-7000-8000-000000000001', 'HOLD', 'saga:x', clock_timestamp())";
+    let mut tx = world.pool.begin().await.unwrap();
+    sqlx::raw_sql(row).execute(&mut *tx).await.unwrap();
+    // It is younger than the transaction, so it is not more than no seconds old.
+    assert_eq!(rows::waiting::<Journal>(&mut tx, Some(0)).await.unwrap().rows, 0);
+    assert_eq!(rows::waiting::<Journal>(&mut tx, None).await.unwrap().rows, 1);
+}

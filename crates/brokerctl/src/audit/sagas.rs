@@ -16,10 +16,11 @@ use super::findings::{Claim, Findings};
 const COMPLETED: i16 = 3;
 const PARKED: i16 = 5;
 
+/// As old as they were when the snapshot was taken, however long the audit takes.
 const LATE: &str = "
-    SELECT saga_id, kind, status, coalesce(reason, ''), extract(epoch FROM clock_timestamp() - created_at)::bigint
+    SELECT saga_id, kind, status, coalesce(reason, ''), extract(epoch FROM now() - created_at)::bigint
     FROM sagas
-    WHERE ended_at IS NULL AND (status = $1 OR created_at < clock_timestamp() - make_interval(secs => $2))
+    WHERE ended_at IS NULL AND (status = $1 OR created_at < now() - make_interval(secs => $2))
     ORDER BY saga_id";
 
 const ENDED: &str = "

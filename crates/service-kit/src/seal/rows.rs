@@ -96,7 +96,9 @@ pub(super) async fn lock_head<C: Chain>(tx: &mut PgConnection) -> Result<Option<
     .await
 }
 
-/// What is not sealed; with `older_than`, only rows that are more than so many seconds old by the database's clock.
+/// What is not sealed; with `older_than`, only rows that are more than so many seconds old by the database's
+/// clock. In a transaction that is their age when it began: an audit of millions of rows takes minutes, and what it sees
+/// has not waited for it.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -106,10 +108,10 @@ pub async fn waiting<C: Chain>(
 ) -> Result<Waiting, sqlx::Error> {
     let ChainTable { table, written_at, .. } = C::TABLE;
     let sql = format!(
-        "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min({written_at})), 0)::bigint
+        "SELECT count(*), coalesce(extract(epoch FROM now() - min({written_at})), 0)::bigint
          FROM (SELECT {written_at} FROM {table}
                WHERE book_seq IS NULL
-                 AND ($1::bigint IS NULL OR {written_at} < clock_timestamp() - make_interval(secs => $1::bigint))
+                 AND ($1::bigint IS NULL OR {written_at} < now() - make_interval(secs => $1::bigint))
                ORDER BY {written_at} LIMIT {COUNTED_MAX}) w"
     );
     let (rows, oldest_seconds) =
