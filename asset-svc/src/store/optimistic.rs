@@ -1,12 +1,14 @@
 //! Holds without locks: one statement reads the balances and the customers, one writes what follows from them.
 //!
-//! A balance is written only on the version it was read with. Whoever changes a customer changes the version of all his
-//! balances ([`World::take`]), so a hold that was decided on a customer as he was before is decided again. Holds and
-//! journal entries that are there already make the statement fail, and the long way tells what they are.
+//! A balance is written only on the version it was read with, and only if its customer is still the one who was read.
+//! Whoever changes a customer changes the version of all his balances ([`World::take`]), which tells a hold whose
+//! statement had begun before. Holds and journal entries that are there already make the statement fail, and the long
+//! way tells what they are.
 //!
 //! Who inserts a row that somebody else is inserting waits for him. So the verdicts come last here too, as they do the
 //! long way: the counts are taken from left to right, and each makes its part of the statement run.
 
+use service_kit::defect;
 use service_kit::executor::{Glimpse, Sagas, SaveError, Verdicts};
 use sqlx::PgConnection;
 
@@ -85,6 +87,9 @@ pub(super) async fn save_unchanged(
 ) -> Result<(), SaveError> {
     let (b, h) = (BalanceColumns::of(world), HoldColumns::of(world)?);
     let (t, p) = (TxColumns::of(&world.journal), PostingColumns::of(&world.journal));
+    let decisive = world.customers.iter().filter(|_| !defect::is_seeded("customer_unchecked"));
+    let (customers, versions): (Vec<&str>, Vec<i64>) =
+        decisive.map(|(customer_id, kept)| (customer_id.as_str(), kept.loaded)).unzip();
     service_kit::decided!(
         verdicts,
         r#", balances_locked AS MATERIALIZED (
@@ -117,7 +122,10 @@ pub(super) async fn save_unchanged(
                SELECT * FROM unnest($49::uuid[], $50::smallint[], $51::text[], $52::text[], $53::smallint[],
                                     $54::numeric[], $55::bigint[], $56::numeric[], $57::bigint[])
            )
-           SELECT all_or_nothing((SELECT count(*) FROM balances_changed) + (SELECT count(*) FROM holds_made)
+           SELECT all_or_nothing((SELECT -count(*) FROM unnest($59::text[], $60::bigint[]) AS s(customer_id, version)
+                                  WHERE NOT EXISTS (SELECT 1 FROM customers c
+                                                    WHERE c.customer_id = s.customer_id AND c.version = s.version))
+                                 + (SELECT count(*) FROM balances_changed) + (SELECT count(*) FROM holds_made)
                                  + (SELECT count(*) FROM txs_made) + (SELECT count(*) FROM decided), $58)"#,
         &b.owner,
         &b.asset,
@@ -158,6 +166,8 @@ pub(super) async fn save_unchanged(
         &p.balance_after as _,
         &p.statement_seq as _,
         verdicts.wanted(b.owner.len() + h.hold_id.len() + t.tx_id.len()),
+        &customers as _,
+        &versions,
     )
     .fetch_one(connection)
     .await?;

@@ -80,6 +80,34 @@ async fn a_customer_who_was_frozen_after_the_glance_gets_no_hold() {
     audit(&world.pool).await;
 }
 
+/// As a process of an earlier release freezes, and as anybody does while a first balance is being opened: no balance
+/// that the hold knows has changed.
+#[tokio::test]
+async fn a_customer_who_was_frozen_without_his_balances_gets_no_hold_either() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    sqlx::query(
+        "UPDATE customers SET state = 'FROZEN', version = version + 1 WHERE customer_id = 'customer-a'",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    assert_conflict(&decided.written().await);
+    assert_eq!(world.has("customer-a", "TRY").await, ("1000".to_owned(), "0".to_owned()));
+}
+
+/// Seen by a statement that has begun before, and looks at a balance only afterwards.
+#[tokio::test]
+async fn who_changes_a_customer_changes_all_his_balances() {
+    let world = alice_with_cash().await;
+    world.deposit("customer-a", "THYAO", "1").await;
+    let versions = "SELECT array_agg(version ORDER BY asset) FROM balances WHERE owner = 'customer-a'";
+    let before: Vec<i64> = sqlx::query_scalar(versions).fetch_one(&world.pool).await.unwrap();
+    world.customer("customer-a", wire::Tier::Standard, wire::CustomerState::Frozen).await;
+    let after: Vec<i64> = sqlx::query_scalar(versions).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(after, before.iter().map(|version| version + 1).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn a_customer_whose_tier_changed_after_the_glance_is_charged_the_new_rate() {
     let world = alice_with_cash().await;

@@ -143,8 +143,14 @@ pub const DEFECTS: &[Defect] = &[
     service(
         ASSET,
         "freeze_unnoticed",
+        "a hold whose statement began before a freeze is placed after it",
+        "optimistic::who_changes_a_customer_changes_all_his_balances",
+    ),
+    service(
+        ASSET,
+        "customer_unchecked",
         "a hold that was decided before a freeze is placed after it",
-        "optimistic::a_customer_who_was_frozen_after_the_glance_gets_no_hold",
+        "optimistic::a_customer_who_was_frozen_without_his_balances_gets_no_hold_either",
     ),
     unit(
         ASSET,
