@@ -3,7 +3,9 @@
 
 use anyhow::{Context, Result};
 use brokerage_proto::saga::v1::RetrySagaRequest;
+use brokerage_types::Reason;
 use brokerctl::dev::MeshService;
+use service_kit::fault::reason_of;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -120,7 +122,12 @@ pub async fn mend(world: &World, sagas: &mut PgConnection, strays: &[Stray]) -> 
         if matches!(stray.oddity, Oddity::Version | Oddity::ForeignVerdict) {
             let (saga_id, reason) = (stray.saga_id.to_string(), "the fault is over".to_owned());
             let request = RetrySagaRequest { saga_id, reason };
-            api.retry_saga(request).await.with_context(|| format!("retry {stray:?}"))?;
+            match api.retry_saga(request).await {
+                // Its owner has gone, and who took it over just now could read it.
+                Err(status)
+                    if matches!(reason_of(&status), Some(Reason::SagaNotParked | Reason::SagaEnded)) => {}
+                answer => drop(answer.with_context(|| format!("retry {stray:?}"))?),
+            }
         }
     }
     world.settle().await.map(drop)
