@@ -26,7 +26,7 @@ use engine::links::Links;
 use engine::pace::Pace;
 use grpc::{Desk, SagaApi, TradingApi};
 use participants::{Grpc, Inboxes, Terms};
-use shell::{Changes, Drivers, FrontDoor, Meters, RedisLink};
+use shell::{Changes, Drivers, FrontDoor, Meters, Platoons, RedisLink};
 use store::{OperatorTrail, Store, Unended};
 
 /// The orchestrator as a service.
@@ -70,7 +70,8 @@ impl Service for Orchestrator {
         let search = (store.clone(), inboxes);
         kit.tasks.spawn(shell::adopt_orphans(kit.clone(), Arc::clone(&drivers), search, meters.clone()));
         kit.tasks.spawn(shell::recover(kit.clone(), Arc::clone(&drivers), store.clone(), meters));
-        let desk = Desk { drivers, store, terms, door: FrontDoor::new(redis), changes, kit: kit.clone() };
+        let (platoons, door) = (Platoons::new(kit.settings.limits.platoon_sagas), FrontDoor::new(redis));
+        let desk = Desk { drivers, store, terms, platoons, door, changes, kit: kit.clone() };
         let bytes = kit.settings.limits.public_message_bytes;
         let trading =
             TradingServiceServer::new(TradingApi::new(desk.clone())).max_decoding_message_size(bytes);

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::engine::drive::Outcome;
 use crate::participants::{self, Terms};
 use crate::sagas::{self, Input, Kind};
-use crate::shell::{Assigned, Changes, Drivers, Fate, FrontDoor, Origin};
+use crate::shell::{Assigned, Changes, Drivers, Fate, FrontDoor, Origin, Platoons};
 use crate::store::{Accepted, Intent, Known, Store};
 
 /// A new saga's first epoch, as its row has it.
@@ -29,6 +29,8 @@ pub struct Desk {
     pub store: Store,
     /// Reads what their inputs are made from.
     pub terms: Arc<Terms>,
+    /// Lets new orders begin together.
+    pub platoons: Platoons,
     /// Keeps commands on one order apart, if it can.
     pub door: FrontDoor,
     /// Tells who waits.
@@ -141,8 +143,14 @@ impl Desk {
     async fn accept(&self, intent: Intent, saga_id: SagaId, input: Input) -> ApiResult<Ticket> {
         let (tell, told) = oneshot::channel::<Result<Ticket, Fault>>();
         let (store, drivers) = (self.store.clone(), Arc::clone(&self.drivers));
+        // Cancels and matches take other steps than creates, and may be long: they neither wait nor are waited for.
+        let platoons = matches!(input, Input::CreateOrder(_)).then(|| self.platoons.clone());
         let (known, origin) = (participants::encode(&intent), Origin::Accepted(intent.trace));
         let work = async move {
+            let seat = match platoons {
+                Some(platoons) => Some(platoons.board().await),
+                None => None,
+            };
             match store.accept(intent).await {
                 Ok(Accepted::New) => {
                     let (running, is_new) = drivers.register(saga_id);
@@ -151,7 +159,8 @@ impl Desk {
                     if is_new {
                         let (epoch, giving_up, paused) = (FIRST_EPOCH, None, false);
                         let intent = known;
-                        let assigned = Assigned { saga_id, input, epoch, giving_up, paused, intent, origin };
+                        let assigned =
+                            Assigned { saga_id, input, epoch, giving_up, paused, intent, origin, seat };
                         drivers.drive(assigned, running).await;
                     }
                 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::capacity::Capacity;
 use super::scribe::{Desk, Scribe};
 use super::traced::{self, Origin, Traced};
-use super::{Changes, Live, Meters};
+use super::{Changes, Live, Meters, Seat};
 use crate::engine::control::Control;
 use crate::engine::decide::Status;
 use crate::engine::definition::Script;
@@ -94,6 +94,8 @@ pub struct Assigned {
     pub intent: Vec<u8>,
     /// Whose trace it belongs to.
     pub origin: Origin,
+    /// Others wait until its outcome is told.
+    pub seat: Option<Seat>,
 }
 
 /// All drivers of this process.
@@ -195,7 +197,7 @@ impl Drivers {
 
     /// Drives a registered saga to its end. Run it in a tracked task: nobody may drop it halfway.
     pub async fn drive(&self, assigned: Assigned, running: Arc<Running>) {
-        let Assigned { saga_id, input, epoch, giving_up, paused, intent, origin } = assigned;
+        let Assigned { saga_id, input, epoch, giving_up, paused, intent, origin, seat } = assigned;
         if paused {
             running.control.pause();
         }
@@ -205,7 +207,7 @@ impl Drivers {
         self.meters.active.with_label_values(&[kind]).inc();
         let mut script = input.script();
         script.intent = intent;
-        let driven = self.drive_inside(saga_id, (script, epoch, giving_up), &running, span);
+        let driven = self.drive_inside(saga_id, (script, epoch, giving_up), &running, (span, seat));
         telemetry::within(scope, driven).instrument(fields).await;
         self.meters.active.with_label_values(&[kind]).dec();
         let mut all = self.all();
@@ -220,7 +222,7 @@ impl Drivers {
         saga_id: SagaId,
         (script, epoch, giving_up): (Script, u64, Option<Reason>),
         running: &Arc<Running>,
-        span: Span,
+        (span, seat): (Span, Option<Seat>),
     ) {
         let started = Instant::now();
         let kind = script.shape.kind;
@@ -244,6 +246,7 @@ impl Drivers {
                 tracing::debug!(%saga_id, "saga {saga_id} ended {word}");
                 crash::point("driver", "ended", None);
                 running.set(Fate::Ended(outcome.clone()));
+                drop(seat);
                 crash::point("driver", "told", None);
                 self.write_mark(&mut scribe, outcome).await;
                 crash::point("driver", "marked", None);

@@ -101,7 +101,16 @@ impl Search {
         let (epoch, paused) = (FIRST_EPOCH, false);
         let known = crate::participants::encode(&self.intent(kind, &input, &remembered));
         let origin = Origin::Adopted(remembered.trace);
-        self.drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent: known, origin });
+        self.drivers.start(Assigned {
+            saga_id,
+            input,
+            epoch,
+            giving_up,
+            paused,
+            intent: known,
+            origin,
+            seat: None,
+        });
         Ok(())
     }
 

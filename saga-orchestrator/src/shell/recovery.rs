@@ -81,7 +81,16 @@ pub(crate) fn take_up(drivers: &Arc<Drivers>, store: &Store, orphan: Orphan) -> 
             let paused = orphan.paused;
             let origin = Origin::Adopted(orphan.trace);
             let intent = remembered(orphan, &input, drivers.me);
-            Some(drivers.start(Assigned { saga_id, input, epoch, giving_up, paused, intent, origin }))
+            Some(drivers.start(Assigned {
+                saga_id,
+                input,
+                epoch,
+                giving_up,
+                paused,
+                intent,
+                origin,
+                seat: None,
+            }))
         }
         Err(unreadable) => {
             tracing::error!(%saga_id, "saga {saga_id} cannot be read and is parked: {unreadable}");

@@ -188,6 +188,9 @@ pub struct LimitSettings {
     pub concurrency: usize,
     /// Sagas that one orchestrator drives at the same time. A fifth of them is kept for those it takes over.
     pub driven_sagas: usize,
+    /// So many new orders begin together, whoever is under way; fewer wait until those before them are answered, 50 ms at
+    /// most. With 1 none ever waits.
+    pub platoon_sagas: usize,
     /// Largest message on the public listener.
     pub public_message_bytes: usize,
     /// Largest message on the internal listener.
@@ -251,6 +254,7 @@ impl Settings {
             limits: LimitSettings {
                 concurrency: 512,
                 driven_sagas: 2_000,
+                platoon_sagas: 32,
                 public_message_bytes: 64 * 1024,
                 internal_message_bytes: 1024 * 1024,
                 default_deadline_ms: 10_000,
