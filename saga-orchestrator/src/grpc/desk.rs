@@ -143,12 +143,14 @@ impl Desk {
     async fn accept(&self, intent: Intent, saga_id: SagaId, input: Input) -> ApiResult<Ticket> {
         let (tell, told) = oneshot::channel::<Result<Ticket, Fault>>();
         let (store, drivers) = (self.store.clone(), Arc::clone(&self.drivers));
+        let stop = self.kit.shutdown.clone();
         // Cancels and matches take other steps than creates, and may be long: they neither wait nor are waited for.
         let platoons = matches!(input, Input::CreateOrder(_)).then(|| self.platoons.clone());
         let (known, origin) = (participants::encode(&intent), Origin::Accepted(intent.trace));
         let work = async move {
             let seat = match platoons {
-                Some(platoons) => Some(platoons.board().await),
+                // A process that ends has no time to wait.
+                Some(platoons) => stop.run_until_cancelled(platoons.board()).await,
                 None => None,
             };
             match store.accept(intent).await {

@@ -1,11 +1,12 @@
 //! New orders leave in platoons: together, and once those before them are home.
 //!
-//! What a batch of steps costs hardly depends on how many are in it. Sagas that run side by side, each at another step,
-//! make many small batches; sagas that took their first step together take all of them together. So a saga that finds
-//! others under way waits until they are home, or until enough wait with it to be worth batches of their own. Whoever is
-//! alone leaves at once, and nobody waits long for those who are stuck.
+//! What a batch of steps costs hardly depends on how many are in it. A few sagas side by side, each at another step, make
+//! many small batches; sagas that took their first step together take all of them together. So a saga that finds few
+//! others under way waits until they are home. Whoever is alone leaves at once. Where many are under way batches are
+//! large anyway, and nobody waits; nor does anybody wait for a mesh that is slow, or long for those who are stuck.
 //!
-//! This decides when a saga begins, and nothing else: its intent is not written yet while it waits.
+//! This decides when a saga begins, and nothing else: its intent is not written yet while it waits. A repeated request
+//! waits as well, for nobody knows yet that it is one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Nobody waits longer for those who are away: they are stuck.
+/// Nobody is waited for when it is away for longer.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Clients that ask again as soon as they are answered do so within this time.
 const RETURN: Duration = Duration::from_millis(4);
@@ -33,12 +34,13 @@ pub struct Platoons {
 pub struct Seat {
     platoons: Platoons,
     number: u64,
+    left: Instant,
 }
 
 type Ticket = oneshot::Sender<Seat>;
 
 impl Platoons {
-    /// Platoons in which so many leave whoever is away. With 0 or 1 nobody ever waits.
+    /// Nobody waits where so many wait or are away. With 0 or 1 nobody ever does.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { state: Arc::new(Mutex::new(State::new(most))) }
@@ -48,15 +50,15 @@ impl Platoons {
     pub async fn board(&self) -> Seat {
         let (ticket, seat) = oneshot::channel();
         {
-            let now = Instant::now();
             let mut state = self.state();
+            let now = Instant::now();
             state.board(now, ticket);
             self.look(state, now);
         }
         match seat.await {
             Ok(seat) => seat,
             // Never: the state lives as long as this handle, and keeps the ticket.
-            Err(_) => Seat { platoons: self.clone(), number: 0 },
+            Err(_) => Seat { platoons: self.clone(), number: 0, left: Instant::now() },
         }
     }
 
@@ -67,7 +69,7 @@ impl Platoons {
                 drop(state);
                 for ticket in tickets {
                     // Who does not wait any more gives its seat back at once.
-                    drop(ticket.send(Seat { platoons: self.clone(), number }));
+                    drop(ticket.send(Seat { platoons: self.clone(), number, left: now }));
                 }
             }
             Next::LookAt(at) => {
@@ -92,8 +94,11 @@ impl Platoons {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let now = Instant::now();
         let mut state = self.platoons.state();
+        let now = Instant::now();
+        if now < self.left + PATIENCE {
+            state.is_slow = false;
+        }
         if state.comes_home(self.number, now) {
             self.platoons.look(state, now);
         }
@@ -125,6 +130,10 @@ struct State {
     waiting: Vec<Ticket>,
     away: VecDeque<Away>,
     home: Option<Homecoming>,
+    /// How many boarded since the first of the last platoon came home.
+    early: usize,
+    /// Whether sagas took longer than anybody waits, when last heard of.
+    is_slow: bool,
     /// Which part of those who come home asks again at once, as far as is known.
     returns: f64,
     /// How many to wait for, while nobody is away.
@@ -151,6 +160,8 @@ impl State {
             waiting: Vec::new(),
             away: VecDeque::new(),
             home: None,
+            early: 0,
+            is_slow: false,
             returns: 0.0,
             expected: 1,
             looks_at: None,
@@ -159,6 +170,7 @@ impl State {
 
     fn board(&mut self, now: Instant, ticket: Ticket) {
         self.waiting.push(ticket);
+        self.early = self.early.saturating_add(1);
         if let Some(home) = self.home.as_mut().filter(|home| now < home.at + RETURN) {
             home.returned = home.returned.saturating_add(1);
         }
@@ -169,6 +181,9 @@ impl State {
         self.give_up_on_stuck(now);
         let Some(place) = self.away.iter().position(|platoon| platoon.number == number) else { return false };
         let Some(platoon) = self.away.get_mut(place) else { return false };
+        if platoon.missing == platoon.size {
+            self.early = 0;
+        }
         platoon.missing = platoon.missing.saturating_sub(1);
         // A platoon is home when three of four are: the rest may be stuck.
         if platoon.missing > platoon.size / 4 {
@@ -180,9 +195,10 @@ impl State {
             return true;
         }
         self.learn();
-        self.home = Some(Homecoming { at: now, size, returned: 0 });
+        self.home = Some(Homecoming { at: now, size, returned: self.early });
         // Waits for those who ask again only where that is usual.
-        let back = if self.returns >= USUAL { part(self.returns, size) } else { 0 };
+        let back =
+            if self.returns >= USUAL { part(self.returns, size).saturating_sub(self.early) } else { 0 };
         self.expected = self.waiting.len().saturating_add(back);
         true
     }
@@ -202,7 +218,8 @@ impl State {
         if waiting == 0 {
             return Next::Wait;
         }
-        if waiting >= self.most {
+        let missing: usize = self.away.iter().map(|platoon| platoon.missing).sum();
+        if self.is_slow || waiting >= self.most || missing >= self.most {
             return self.leave(now);
         }
         let at = match (self.away.back(), &self.home) {
@@ -220,6 +237,7 @@ impl State {
     fn give_up_on_stuck(&mut self, now: Instant) {
         while self.away.front().is_some_and(|platoon| platoon.left + PATIENCE <= now) {
             self.away.pop_front();
+            self.is_slow = true;
         }
     }
 
@@ -293,13 +311,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn enough_of_them_wait_for_nobody() {
+    async fn where_many_wait_or_are_away_nobody_waits() {
         let platoons = Platoons::new(4);
-        let _first = board(&platoons, 1).now_or_never().unwrap();
+        let first = board(&platoons, 1).now_or_never().unwrap();
         let mut three = pin!(board(&platoons, 3));
         assert!(three.as_mut().now_or_never().is_none());
-        let fourth = board(&platoons, 1).now_or_never().unwrap();
-        assert_eq!((numbers(&three.await), numbers(&fourth)), (vec![2; 3], vec![2]));
+        let mut fourth = board(&platoons, 1).now_or_never().unwrap();
+        let three = three.await;
+        assert_eq!((numbers(&three), numbers(&fourth)), (vec![2; 3], vec![2]));
+        // Five are away now, then four, then three.
+        fourth.extend(board(&platoons, 1).now_or_never().unwrap());
+        assert_eq!(numbers(&fourth), [2, 3]);
+        drop((first, fourth));
+        let mut next = pin!(board(&platoons, 1));
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(three);
+        assert_eq!(numbers(&next.now_or_never().unwrap()), [4]);
         for none in [0, 1] {
             let never = Platoons::new(none);
             assert_eq!(numbers(&board(&never, 3).now_or_never().unwrap()), [1, 2, 3]);
@@ -309,16 +336,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_stuck_keeps_the_others_for_a_moment_only() {
         let platoons = Platoons::new(MANY);
-        let _stuck = board(&platoons, 2).await;
+        let stuck = board(&platoons, 1).await;
         let begun = Instant::now();
         let seats = board(&platoons, 2).await;
-        assert_eq!((numbers(&seats), begun.elapsed()), (vec![3; 2], PATIENCE));
-        // One of those who are away is waited for no longer, whatever becomes of another platoon.
-        tokio::time::advance(PATIENCE / 2).await;
+        assert_eq!((numbers(&seats), begun.elapsed()), (vec![2; 2], PATIENCE));
+        // A slow mesh is not waited for, until somebody comes home in time.
+        let third = board(&platoons, 1).now_or_never().unwrap();
+        drop(stuck);
+        let fourth = board(&platoons, 1).now_or_never().unwrap();
+        assert_eq!((numbers(&third), numbers(&fourth)), (vec![3], vec![4]));
+        drop(fourth);
         let mut next = pin!(board(&platoons, 1));
+        drop(third);
         assert!(next.as_mut().now_or_never().is_none());
         drop(seats);
-        assert_eq!(numbers(&next.now_or_never().unwrap()), [4]);
+        assert_eq!(numbers(&next.now_or_never().unwrap()), [5]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -368,17 +400,60 @@ mod tests {
         panic!("they still take turns");
     }
 
-    /// Nobody waits for strangers, who come when they come.
-    #[tokio::test(start_paused = true)]
-    async fn who_comes_home_is_not_expected_back_unless_that_is_usual() {
-        let platoons = Platoons::new(MANY);
-        let mut away = board(&platoons, 1).await;
-        for _ in 0..10 {
-            let waiting = Box::pin(board(&platoons, 3));
-            tokio::time::advance(Duration::from_millis(10)).await;
-            drop(away);
-            away = waiting.now_or_never().unwrap();
-            tokio::time::advance(RETURN).await;
+    fn come(state: &mut State, now: Instant, count: usize) {
+        for _ in 0..count {
+            state.board(now, oneshot::channel().0);
         }
+    }
+
+    fn leave(state: &mut State, now: Instant) -> (u64, usize) {
+        let Next::Leave { number, tickets } = state.next(now) else { panic!("nobody leaves") };
+        (number, tickets.len())
+    }
+
+    /// Four come and go for a while, and so many of them ask again at once; then four are away.
+    fn accustomed(again: usize) -> (State, Instant, u64) {
+        let (mut state, mut now) = (State::new(MANY), Instant::now());
+        come(&mut state, now, 4);
+        for _ in 0..20 {
+            let (number, count) = leave(&mut state, now);
+            assert_eq!(count, 4);
+            now += Duration::from_millis(10);
+            for _ in 0..count {
+                state.comes_home(number, now);
+            }
+            come(&mut state, now + RETURN / 2, again);
+            now += RETURN;
+            come(&mut state, now, 4 - again);
+        }
+        let (number, _) = leave(&mut state, now);
+        (state, now, number)
+    }
+
+    #[test]
+    fn who_comes_home_is_waited_for_only_where_many_ask_again() {
+        for (again, is_usual) in [(0, false), (2, false), (4, true)] {
+            let (mut state, now, number) = accustomed(again);
+            come(&mut state, now, 1);
+            assert!(!state.comes_home(number, now) && !state.comes_home(number, now));
+            assert!(state.comes_home(number, now));
+            if is_usual {
+                assert!(matches!(state.next(now), Next::LookAt(at) if at == now + RETURN));
+            }
+            let at = if is_usual { now + RETURN } else { now };
+            assert_eq!(leave(&mut state, at), (number + 1, 1), "{again} of four ask again");
+        }
+    }
+
+    #[test]
+    fn who_asks_again_before_the_last_is_home_is_expected_once() {
+        let (mut state, now, number) = accustomed(4);
+        assert!(!state.comes_home(number, now) && !state.comes_home(number, now));
+        come(&mut state, now, 1);
+        assert!(state.comes_home(number, now));
+        come(&mut state, now, 2);
+        assert!(matches!(state.next(now), Next::LookAt(_)));
+        come(&mut state, now, 1);
+        assert_eq!(leave(&mut state, now), (number + 1, 4));
     }
 }
