@@ -1,3 +1,5 @@
+//! Who waits for whom, in virtual time. Not here: what it brings, which `docs/benchmarks.md` says.
+
 use std::pin::pin;
 
 use futures::FutureExt;
