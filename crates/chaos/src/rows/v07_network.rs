@@ -193,17 +193,24 @@ impl Crossings {
                 crossing.set(Flow::OPEN);
                 held
             }
+            // Nobody may be connected at this moment, least of all before the first command: then it is done again.
             What::Cut => {
-                crossing.cut();
-                until("a connection is cut", touches).await
+                let cut = async || {
+                    crossing.cut();
+                    touches().await
+                };
+                until("a connection is cut", cut).await
             }
             What::CutAtCommit => {
                 crossing.cut_at("COMMIT");
                 until("a transaction is cut off", touches).await
             }
             What::HalfOpen => {
-                crossing.freeze_one();
-                until_within(HEAL_MAX, "a connection is half open", touches).await
+                let freeze = async || {
+                    crossing.freeze_one();
+                    touches().await
+                };
+                until_within(HEAL_MAX, "a connection is half open", freeze).await
             }
         }
     }
