@@ -69,8 +69,9 @@ impl Service for Orchestrator {
         kit.tasks.spawn(shell::watch_links(kit.clone(), Arc::clone(&drivers), meters.clone()));
         let search = (store.clone(), inboxes);
         kit.tasks.spawn(shell::adopt_orphans(kit.clone(), Arc::clone(&drivers), search, meters.clone()));
+        let platoons = Platoons::new(kit.settings.limits.platoon_sagas, meters.boarding());
         kit.tasks.spawn(shell::recover(kit.clone(), Arc::clone(&drivers), store.clone(), meters));
-        let (platoons, door) = (Platoons::new(kit.settings.limits.platoon_sagas), FrontDoor::new(redis));
+        let door = FrontDoor::new(redis);
         let desk = Desk { drivers, store, terms, platoons, door, changes, kit: kit.clone() };
         let bytes = kit.settings.limits.public_message_bytes;
         let trading =

@@ -10,6 +10,8 @@ use crate::row::Row;
 
 /// How many clients the hot account, the mixed run, refusals and redelivery have.
 pub const BUSY: usize = 64;
+/// The number of clients with which the floors do about their most.
+const FLOORS_BEST: usize = 16;
 /// So many clients that the machine is full, and batches are still small.
 pub const FEW: usize = 16;
 /// Percentages of steps that are delivered again.
@@ -69,6 +71,10 @@ pub fn plan(cases: &[Case], clients: &[usize]) -> Vec<Row> {
     if cases.contains(&Case::OpenLoop) {
         // The most that it can do is what the parts are parts of.
         add(Row::mesh(Workload::Create, clients.iter().copied().max().unwrap_or(BUSY)));
+        [Floor::Naive, Floor::Monolith]
+            .into_iter()
+            .map(|floor| Row::floor(floor, FLOORS_BEST))
+            .for_each(&mut add);
     }
     plan
 }
@@ -120,6 +126,7 @@ mod tests {
             (Case::Refusals, Row::mesh(Workload::Create, BUSY)),
             (Case::Redelivery, Row::mesh(Workload::Create, BUSY)),
             (Case::OpenLoop, Row::mesh(Workload::Create, 256)),
+            (Case::OpenLoop, Row::floor(Floor::Naive, FLOORS_BEST)),
         ] {
             assert!(plan(&[case], &[1, 256]).contains(&needed), "{case:?}");
         }

@@ -27,6 +27,22 @@ pub struct Control {
     runs: AtomicU32,
 }
 
+/// What a control does.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial {
+    /// Which control.
+    pub floor: Floor,
+    /// How many clients at a time.
+    pub clients: usize,
+    /// Customers are drawn from `0..customers`; one customer makes a hot account.
+    pub customers: u32,
+    /// How long.
+    pub time: Duration,
+    /// In an open loop: so many transactions a second at random instants, and latencies from the instant at which each was
+    /// due. At most so many clients are answered at a time; the others wait, and that counts.
+    pub rate: Option<f64>,
+}
+
 impl Control {
     /// With this pgbench against the cluster on this port.
     ///
@@ -40,17 +56,12 @@ impl Control {
         Ok(Self { pgbench, port, scratch, runs: AtomicU32::new(1) })
     }
 
-    /// Runs one control for `time`. Customers are drawn from `0..customers`; one customer makes a hot account.
+    /// Runs one control.
     ///
     /// # Errors
     /// When pgbench fails, or when one of its statements does.
-    pub async fn measure(
-        &self,
-        floor: Floor,
-        clients: usize,
-        customers: u32,
-        time: Duration,
-    ) -> Result<Sample> {
+    pub async fn measure(&self, trial: Trial) -> Result<Sample> {
+        let Trial { floor, clients, customers, time, rate } = trial;
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let script = self.scratch.join("script.sql");
         fs::write(&script, floor.script()).context("write pgbench's script")?;
@@ -69,6 +80,7 @@ impl Control {
             ])
             .args(["--log-prefix", &prefix, "-D", "n=0", "-D", "first=0", "-D", &format!("run={run}")])
             .args(["-D", "buyer=0", "-D", "buy=0", "-D", "sell=0"])
+            .args(rate.map(|rate| format!("--rate={rate:.1}")))
             .args(["-D", &format!("last={}", customers - 1), "-f"])
             .arg(&script)
             .arg(DATABASE);
@@ -89,6 +101,7 @@ impl Control {
         }
         let mut latencies = histogram()?;
         for line in logs(&self.scratch, prefix)?.lines() {
+            // With a rate, this is counted from when it was due.
             if let Some(micros) = line.split(' ').nth(2).and_then(|field| field.parse().ok()) {
                 latencies.saturating_record(u64::max(micros, 1));
             }

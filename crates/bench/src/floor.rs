@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use crate::client::{MIXED_TURN, Move};
 
 /// Which control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Floor {
     /// Five short transactions a saga, with the effects that the mesh has.
     Naive,
@@ -24,6 +27,16 @@ const MATCH: &str = include_str!("../control/naive_match.sql");
 const CANCEL: &str = include_str!("../control/naive_cancel.sql");
 
 impl Floor {
+    /// What tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Naive => "naive floor",
+            Self::Monolith => "monolith floor",
+            Self::Bare => "bare floor",
+            Self::Mixed => "naive floor, mixed",
+        }
+    }
+
     /// What pgbench runs, again and again.
     pub fn script(self) -> String {
         match self {

@@ -66,6 +66,9 @@ pub struct Options {
     /// Customers, each with balances and one order, before the first measurement.
     #[arg(long, default_value_t = 10_000)]
     customers: u32,
+    /// Sagas a second whose parts the open loop offers, instead of the most that this run measures.
+    #[arg(long)]
+    most: Option<f64>,
     /// Sizes of the history, in finished sagas. `10000,200000,2000000` shows the whole curve; it needs 20 GB and a while.
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
     history: Vec<i64>,

@@ -18,6 +18,8 @@ use tonic::Status;
 
 use crate::Options;
 use crate::client::{Seen, Workload, order};
+use crate::control::{Control, Trial};
+use crate::floor::Floor;
 use crate::load::{WARM_UP, connections};
 use crate::report::Report;
 use crate::row::Side;
@@ -34,9 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// One measurement's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct OpenRow {
+    /// A control instead of the mesh.
+    pub floor: Option<Floor>,
     /// Whether Postgres writes a checkpoint meanwhile, as fast as it can.
     pub checkpoint: bool,
-    /// Percent of the most.
+    /// Percent of the most that this side did in a closed loop.
     pub part: u32,
 }
 
@@ -101,32 +105,46 @@ pub async fn measure(
     Ok(OpenSample { offered: rate, seen, checkpoint_ms })
 }
 
-/// Every part of the most, without and with a checkpoint, in every round; the medians.
+/// Every part of the most, without and with a checkpoint, and the part that has a bar for the floors, each of its own
+/// most; in every round. The medians.
 ///
 /// # Errors
-/// When the mesh cannot be reached at all.
+/// When the mesh cannot be reached at all, or a floor fails.
 pub async fn rounds(
     mesh: &mut Mesh,
+    control: &Control,
     options: &Options,
     report: &Report,
 ) -> Result<Vec<(OpenRow, OpenSample)>> {
-    let most = report
-        .rows
-        .iter()
-        .filter(|(row, _)| row.side == Side::Mesh(Workload::Create))
-        .map(|(_, sample)| sample.rate)
-        .max_by(f64::total_cmp)
-        .context("the most that the mesh can do was not measured")?;
-    let plan: Vec<OpenRow> = [false, true]
+    let most_of_mesh = match options.most {
+        Some(given) => given,
+        None => most(report, Side::Mesh(Workload::Create))?.0,
+    };
+    let of_mesh = [false, true]
         .into_iter()
-        .flat_map(|checkpoint| PARTS.map(|part| OpenRow { checkpoint, part }))
-        .collect();
+        .flat_map(|checkpoint| PARTS.map(|part| OpenRow { floor: None, checkpoint, part }));
+    let of_floors = [Floor::Naive, Floor::Monolith].map(|floor| OpenRow {
+        floor: Some(floor),
+        checkpoint: false,
+        part: BAR_PART,
+    });
+    let plan: Vec<OpenRow> = of_mesh.chain(of_floors).collect();
     let mut samples: Vec<Vec<OpenSample>> = vec![Vec::new(); plan.len()];
     for round in 1..=options.rounds {
         for (row, taken) in plan.iter().zip(&mut samples) {
-            let rate = most * f64::from(row.part) / 100.0;
             eprintln!("round {round} of {}: open loop, {row}", options.rounds);
-            let sample = measure(mesh, *row, rate, options.customers, options.time()).await?;
+            let part = f64::from(row.part) / 100.0;
+            let sample = match row.floor {
+                None => measure(mesh, *row, most_of_mesh * part, options.customers, options.time()).await?,
+                Some(floor) => {
+                    let (most, clients) = most(report, Side::Floor(floor))?;
+                    let (offered, customers) = (most * part, options.customers);
+                    let trial =
+                        Trial { floor, clients, customers, time: options.time(), rate: Some(offered) };
+                    let seen = control.measure(trial).await?;
+                    OpenSample { offered, seen, checkpoint_ms: 0.0 }
+                }
+            };
             eprintln!("    {}, p99.9 {:.2} ms", sample.seen, sample.seen.p999_ms);
             taken.push(sample);
         }
@@ -134,10 +152,21 @@ pub async fn rounds(
     Ok(plan.into_iter().zip(samples.iter().map(|taken| median(taken))).collect())
 }
 
+/// The most sagas a second that a side did in a closed loop, and with how many clients.
+fn most(report: &Report, side: Side) -> Result<(f64, usize)> {
+    let rows = report.rows.iter().filter(|(row, _)| row.side == side && !row.hot);
+    let rates = rows.map(|(row, sample)| (sample.rate, row.clients));
+    rates.max_by(|a, b| a.0.total_cmp(&b.0)).context("the most that a side can do was not measured")
+}
+
 impl fmt::Display for OpenRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = match self.floor {
+            None => "the most".to_owned(),
+            Some(floor) => format!("the {}'s own most", floor.name()),
+        };
         let checkpoint = if self.checkpoint { ", during a checkpoint" } else { "" };
-        write!(f, "{} % of the most{checkpoint}", self.part)
+        write!(f, "{} % of {most}{checkpoint}", self.part)
     }
 }
 

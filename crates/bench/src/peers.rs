@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::bar::Bar;
 use crate::case::Case;
 use crate::client::Workload;
-use crate::control::{Control, DATABASE};
+use crate::control::{Control, DATABASE, Trial};
 use crate::floor::Floor;
 use crate::report::Report;
 use crate::sample::Sample;
@@ -154,7 +154,9 @@ async fn take(
     let (customers, time) = (options.customers, options.time());
     match side {
         Side::Mesh => load::measure(mesh, Workload::Create, clients, customers, time).await,
-        Side::Naive => control.measure(Floor::Naive, clients, customers, time).await,
+        Side::Naive => {
+            control.measure(Trial { floor: Floor::Naive, clients, customers, time, rate: None }).await
+        }
         Side::Peer(peer) => peers.measure(peer, clients, time).await,
     }
 }

@@ -5,7 +5,7 @@ use brokerctl::dev::Mesh;
 
 use crate::Options;
 use crate::case;
-use crate::control::Control;
+use crate::control::{Control, Trial};
 use crate::load;
 use crate::report::Report;
 use crate::row::{Row, Side};
@@ -39,6 +39,9 @@ async fn take(mesh: &mut Mesh, control: &Control, options: &Options, row: Row) -
     let customers = if row.hot { 1 } else { options.customers };
     match row.side {
         Side::Mesh(workload) => load::measure(mesh, workload, row.clients, customers, options.time()).await,
-        Side::Floor(floor) => control.measure(floor, row.clients, customers, options.time()).await,
+        Side::Floor(floor) => {
+            let trial = Trial { floor, clients: row.clients, customers, time: options.time(), rate: None };
+            control.measure(trial).await
+        }
     }
 }

@@ -53,10 +53,7 @@ impl fmt::Display for Row {
             Side::Mesh(Workload::Redelivered(of_hundred)) => {
                 write!(f, "mesh, create, {of_hundred} % redelivered")?;
             }
-            Side::Floor(Floor::Naive) => f.write_str("naive floor")?,
-            Side::Floor(Floor::Monolith) => f.write_str("monolith floor")?,
-            Side::Floor(Floor::Bare) => f.write_str("bare floor")?,
-            Side::Floor(Floor::Mixed) => f.write_str("naive floor, mixed")?,
+            Side::Floor(floor) => f.write_str(floor.name())?,
         }
         let hot = if self.hot { ", one hot account" } else { "" };
         write!(f, "{hot}, {} client{}", self.clients, if self.clients == 1 { "" } else { "s" })

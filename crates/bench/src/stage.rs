@@ -16,7 +16,7 @@ pub async fn shared(options: &Options, report: &mut Report) -> Result<()> {
     let control = preload::fill(&mut mesh, options).await?;
     rounds::measure(&mut mesh, &control, options, report).await?;
     if options.cases().contains(&Case::OpenLoop) {
-        report.open = open_loop::rounds(&mut mesh, options, report).await?;
+        report.open = open_loop::rounds(&mut mesh, &control, options, report).await?;
     }
     report.resident_mb = cpu::resident_mb(&mesh)?;
     end(mesh, "closed and open loop", report).await

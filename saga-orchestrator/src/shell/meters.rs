@@ -1,7 +1,7 @@
 //! The numbers of the orchestrator. Labels are kinds, steps and outcomes; never ids.
 
 use brokerage_types::Reason;
-use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGaugeVec};
 use service_kit::metrics::Metrics;
 use service_kit::names::metric;
 
@@ -21,6 +21,8 @@ pub struct Meters {
     pub parked: IntGaugeVec,
     /// `saga_seconds{kind, outcome}`: from the driver's start to the outcome.
     pub seconds: HistogramVec,
+    /// `saga_boarding_seconds`: how long a new order waited for others to leave with, before its intent was written.
+    pub boarding_seconds: HistogramVec,
     /// `saga_step_seconds{kind, step, reply}`: one attempt.
     pub step_seconds: HistogramVec,
     /// `saga_compensations_total{kind, step}`.
@@ -62,6 +64,7 @@ impl Meters {
             active: metrics.gauge(&metric::SAGA_ACTIVE)?,
             parked: metrics.gauge(&metric::SAGA_PARKED)?,
             seconds: metrics.histogram(&metric::SAGA_SECONDS)?,
+            boarding_seconds: metrics.histogram(&metric::SAGA_BOARDING_SECONDS)?,
             step_seconds: metrics.histogram(&metric::SAGA_STEP_SECONDS)?,
             compensations: metrics.counter(&metric::SAGA_COMPENSATIONS)?,
             adopted: metrics.counter(&metric::SAGA_ADOPTED)?,
@@ -79,6 +82,11 @@ impl Meters {
         };
         meters.begin_at_zero();
         Ok(meters)
+    }
+
+    /// How long a new order waited.
+    pub fn boarding(&self) -> Histogram {
+        self.boarding_seconds.with_label_values(NO_LABELS)
     }
 
     /// A counter that first shows itself as 1 has not grown, so its first event would alarm nobody.

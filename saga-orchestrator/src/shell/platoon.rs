@@ -2,8 +2,10 @@
 //!
 //! What a batch of steps costs hardly depends on how many are in it. A few sagas side by side, each at another step, make
 //! many small batches; sagas that took their first step together take all of them together. So a saga that finds few
-//! others under way waits until they are home. Whoever is alone leaves at once. Where many are under way batches are
-//! large anyway, and nobody waits; nor does anybody wait for a mesh that is slow, or long for those who are stuck.
+//! others under way waits until they are home. Whoever is alone leaves at once.
+//!
+//! Nobody waits where clients come when they like instead of asking again ([`habit`]), where many are under way and
+//! batches are large anyway, or while the mesh is slow; and nobody waits long for those who are stuck.
 //!
 //! This decides when a saga begins, and nothing else: its intent is not written yet while it waits. A repeated request
 //! waits as well, for nobody knows yet that it is one.
@@ -12,22 +14,25 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus::Histogram;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use self::habit::Habit;
+
+mod habit;
 
 /// Nobody is waited for when it is away for longer.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Clients that ask again as soon as they are answered do so within this time.
 const RETURN: Duration = Duration::from_millis(4);
-/// From this part on it is usual to ask again at once, and worth waiting for.
-const USUAL: f64 = 0.75;
-/// How much the last platoon counts, in what is known of all of them.
-const NEWS: f64 = 0.3;
 
 /// A handle to the platoons of one process. Clones share them.
 #[derive(Clone)]
 pub struct Platoons {
     state: Arc<Mutex<State>>,
+    /// How long each waited, in seconds.
+    boarding: Histogram,
 }
 
 /// A saga's place in its platoon. Drop it when the saga's outcome is told.
@@ -42,20 +47,23 @@ type Ticket = oneshot::Sender<Seat>;
 impl Platoons {
     /// Nobody waits where so many wait or are away. With 0 or 1 nobody ever does.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(most))) }
+    pub fn new(most: usize, boarding: Histogram) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(most))), boarding }
     }
 
     /// Waits for the platoon to leave. Dropping the future gives up the place.
     pub async fn board(&self) -> Seat {
         let (ticket, seat) = oneshot::channel();
+        let timer = self.boarding.start_timer();
         {
             let mut state = self.state();
             let now = Instant::now();
             state.board(now, ticket);
             self.look(state, now);
         }
-        match seat.await {
+        let seat = seat.await;
+        timer.observe_duration();
+        match seat {
             Ok(seat) => seat,
             // Never: the state lives as long as this handle, and keeps the ticket.
             Err(_) => Seat { platoons: self.clone(), number: 0, left: Instant::now() },
@@ -113,15 +121,17 @@ struct Away {
     size: usize,
     /// How many have not come home.
     missing: usize,
+    /// Whether what they do next tells something: they waited, and nobody else was away.
+    is_telling: bool,
 }
 
 /// The last homecoming after which nobody was away.
 struct Homecoming {
     at: Instant,
-    /// How many came home then.
+    /// How many had left together.
     size: usize,
-    /// How many boarded soon after.
-    returned: usize,
+    /// See [`Away`].
+    is_telling: bool,
 }
 
 struct State {
@@ -130,12 +140,11 @@ struct State {
     waiting: Vec<Ticket>,
     away: VecDeque<Away>,
     home: Option<Homecoming>,
-    /// How many boarded since the first of the last platoon came home.
-    early: usize,
+    /// How many boarded since the first of the last platoon came home, until soon after the last did.
+    back: usize,
     /// Whether sagas took longer than anybody waits, when last heard of.
     is_slow: bool,
-    /// Which part of those who come home asks again at once, as far as is known.
-    returns: f64,
+    habit: Habit,
     /// How many to wait for, while nobody is away.
     expected: usize,
     /// When somebody will look again.
@@ -160,9 +169,9 @@ impl State {
             waiting: Vec::new(),
             away: VecDeque::new(),
             home: None,
-            early: 0,
+            back: 0,
             is_slow: false,
-            returns: 0.0,
+            habit: Habit::new(),
             expected: 1,
             looks_at: None,
         }
@@ -170,10 +179,10 @@ impl State {
 
     fn board(&mut self, now: Instant, ticket: Ticket) {
         self.waiting.push(ticket);
-        self.early = self.early.saturating_add(1);
-        if let Some(home) = self.home.as_mut().filter(|home| now < home.at + RETURN) {
-            home.returned = home.returned.saturating_add(1);
+        if self.home.as_ref().is_none_or(|home| now < home.at + RETURN) {
+            self.back = self.back.saturating_add(1);
         }
+        self.habit.see(self.waiting.len().saturating_add(self.missing()), now);
     }
 
     /// Notes that a saga is home. True if its platoon is.
@@ -182,34 +191,25 @@ impl State {
         let Some(place) = self.away.iter().position(|platoon| platoon.number == number) else { return false };
         let Some(platoon) = self.away.get_mut(place) else { return false };
         if platoon.missing == platoon.size {
-            self.early = 0;
+            // The first of them: what became of those before is known by now.
+            if let Some(home) = self.home.take().filter(|home| home.is_telling) {
+                self.habit.learn(self.back, home.size);
+            }
+            self.back = 0;
         }
         platoon.missing = platoon.missing.saturating_sub(1);
         // A platoon is home when three of four are: the rest may be stuck.
         if platoon.missing > platoon.size / 4 {
             return false;
         }
-        let size = platoon.size;
+        let (size, is_telling) = (platoon.size, platoon.is_telling);
         self.away.remove(place);
-        if !self.away.is_empty() {
-            return true;
+        if self.away.is_empty() {
+            self.home = Some(Homecoming { at: now, size, is_telling });
+            self.expected =
+                self.waiting.len().saturating_add(self.habit.expected(size).saturating_sub(self.back));
         }
-        self.learn();
-        self.home = Some(Homecoming { at: now, size, returned: self.early });
-        // Waits for those who ask again only where that is usual.
-        let back =
-            if self.returns >= USUAL { part(self.returns, size).saturating_sub(self.early) } else { 0 };
-        self.expected = self.waiting.len().saturating_add(back);
         true
-    }
-
-    /// Takes in how many came back after the homecoming before.
-    fn learn(&mut self) {
-        let Some(home) = self.home.take() else { return };
-        let returned = home.returned.min(home.size);
-        let returned = f64::from(u32::try_from(returned).unwrap_or(u32::MAX));
-        let size = f64::from(u32::try_from(home.size).unwrap_or(u32::MAX)).max(1.0);
-        self.returns += NEWS * (returned / size - self.returns);
     }
 
     fn next(&mut self, now: Instant) -> Next {
@@ -218,8 +218,8 @@ impl State {
         if waiting == 0 {
             return Next::Wait;
         }
-        let missing: usize = self.away.iter().map(|platoon| platoon.missing).sum();
-        if self.is_slow || waiting >= self.most || missing >= self.most {
+        let is_full = waiting >= self.most || self.missing() >= self.most;
+        if is_full || self.is_slow || !self.habit.is_closed() {
             return self.leave(now);
         }
         let at = match (self.away.back(), &self.home) {
@@ -234,6 +234,11 @@ impl State {
         Next::LookAt(at)
     }
 
+    /// How many are away.
+    fn missing(&self) -> usize {
+        self.away.iter().map(|platoon| platoon.missing).sum()
+    }
+
     fn give_up_on_stuck(&mut self, now: Instant) {
         while self.away.front().is_some_and(|platoon| platoon.left + PATIENCE <= now) {
             self.away.pop_front();
@@ -245,15 +250,10 @@ impl State {
         self.last_number = self.last_number.wrapping_add(1);
         let tickets = std::mem::take(&mut self.waiting);
         let (number, size) = (self.last_number, tickets.len());
-        self.away.push_back(Away { number, left: now, size, missing: size });
+        let is_telling = self.away.is_empty() && self.habit.is_closed();
+        self.away.push_back(Away { number, left: now, size, missing: size, is_telling });
         Next::Leave { number, tickets }
     }
-}
-
-/// So much of so many, to the nearest.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a number of clients")]
-fn part(share: f64, of: usize) -> usize {
-    (share * f64::from(u32::try_from(of).unwrap_or(u32::MAX))).round() as usize
 }
 
 #[cfg(test)]

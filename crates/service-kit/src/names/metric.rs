@@ -121,6 +121,8 @@ catalogue! {
         ["kind", "outcome"], 6, "Sagas that have ended.";
     SAGA_SECONDS = INSIDE, "saga_seconds", "brokerage.saga.duration",
         ["kind", "outcome"], 6, "From the driver's start to the outcome.";
+    SAGA_BOARDING_SECONDS = INSIDE, "saga_boarding_seconds", "brokerage.saga.boarding.duration",
+        [], 1, "How long a new order waited for others to leave with.";
     SAGA_ACTIVE = COUNT, "saga_active", "brokerage.saga.active",
         ["kind"], 3, "Sagas that this process drives.";
     SAGA_PARKED = COUNT, "saga_parked", "brokerage.saga.parked",

@@ -188,8 +188,9 @@ pub struct LimitSettings {
     pub concurrency: usize,
     /// Sagas that one orchestrator drives at the same time. A fifth of them is kept for those it takes over.
     pub driven_sagas: usize,
-    /// A new order that finds fewer orders under way waits until most of those are answered, for some 50 ms at most, to
-    /// share its batches with others that come meanwhile. With 1 none ever waits.
+    /// Where clients ask again as soon as they are answered, a new order that finds fewer orders under way waits until
+    /// most of those are answered, for some 50 ms at most, to share its batches with others that come meanwhile. With 1
+    /// none ever waits.
     pub platoon_sagas: usize,
     /// Largest message on the public listener.
     pub public_message_bytes: usize,

@@ -4,10 +4,28 @@ use std::pin::pin;
 
 use futures::FutureExt;
 use futures::future::join_all;
+use prometheus::HistogramOpts;
 
+use super::habit::tests::watch;
 use super::*;
 
 const MANY: usize = 32;
+
+/// Among clients who ask again at once, as far as is known.
+fn in_a_closed_loop(most: usize) -> Platoons {
+    Platoons { state: Arc::new(Mutex::new(state(most))), boarding: boarding() }
+}
+
+fn boarding() -> Histogram {
+    Histogram::with_opts(HistogramOpts::new("boarding", "How long each waited.")).unwrap()
+}
+
+fn state(most: usize) -> State {
+    let mut state = State::new(most);
+    let mut now = Instant::now() - Duration::from_secs(60);
+    watch(&mut state.habit, &mut now, [2; 20]);
+    state
+}
 
 /// So many who board now, and may have to wait.
 fn board(platoons: &Platoons, count: usize) -> impl Future<Output = Vec<Seat>> + use<> {
@@ -33,7 +51,7 @@ fn numbers(seats: &[Seat]) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_alone_leaves_at_once() {
-    let platoons = Platoons::new(MANY);
+    let platoons = in_a_closed_loop(MANY);
     for number in 1..5 {
         let seats = board(&platoons, 1).now_or_never().unwrap();
         assert_eq!(numbers(&seats), [number]);
@@ -42,7 +60,7 @@ async fn who_is_alone_leaves_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn who_finds_others_away_waits_and_leaves_together_with_all_who_do() {
-    let platoons = Platoons::new(MANY);
+    let platoons = in_a_closed_loop(MANY);
     let first = board(&platoons, 1).now_or_never().unwrap();
     let mut early = pin!(board(&platoons, 3));
     let mut late = pin!(board(&platoons, 2));
@@ -53,8 +71,17 @@ async fn who_finds_others_away_waits_and_leaves_together_with_all_who_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_where_clients_come_when_they_like() {
+    let platoons = Platoons::new(MANY, boarding());
+    for number in 1..10 {
+        let _away = board(&platoons, 1).now_or_never().unwrap();
+        assert_eq!(numbers(&board(&platoons, 1).now_or_never().unwrap()), [2 * number]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_many_wait_or_are_away_nobody_waits() {
-    let platoons = Platoons::new(4);
+    let platoons = in_a_closed_loop(4);
     let first = board(&platoons, 1).now_or_never().unwrap();
     let mut three = pin!(board(&platoons, 3));
     assert!(three.as_mut().now_or_never().is_none());
@@ -70,14 +97,14 @@ async fn where_many_wait_or_are_away_nobody_waits() {
     drop(three);
     assert_eq!(numbers(&next.now_or_never().unwrap()), [4]);
     for none in [0, 1] {
-        let never = Platoons::new(none);
+        let never = in_a_closed_loop(none);
         assert_eq!(numbers(&board(&never, 3).now_or_never().unwrap()), [1, 2, 3]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_stuck_keeps_the_others_for_a_moment_only() {
-    let platoons = Platoons::new(MANY);
+    let platoons = in_a_closed_loop(MANY);
     let stuck = board(&platoons, 1).await;
     let begun = Instant::now();
     let seats = board(&platoons, 2).await;
@@ -97,7 +124,7 @@ async fn who_is_stuck_keeps_the_others_for_a_moment_only() {
 
 #[tokio::test(start_paused = true)]
 async fn a_platoon_is_home_when_three_of_four_are() {
-    let platoons = Platoons::new(MANY);
+    let platoons = in_a_closed_loop(MANY);
     let first = board(&platoons, 1).await;
     let mut boarding = pin!(board(&platoons, 8));
     assert!(boarding.as_mut().now_or_never().is_none());
@@ -112,7 +139,7 @@ async fn a_platoon_is_home_when_three_of_four_are() {
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_wait_any_more_is_not_waited_for() {
-    let platoons = Platoons::new(MANY);
+    let platoons = in_a_closed_loop(MANY);
     let first = board(&platoons, 1).await;
     let leaves = board(&platoons, 1);
     drop(leaves);
@@ -123,7 +150,7 @@ async fn who_does_not_wait_any_more_is_not_waited_for() {
 /// Two groups of clients, each asking again as soon as it is answered, take turns at first.
 #[tokio::test(start_paused = true)]
 async fn clients_who_ask_again_at_once_find_into_one_platoon() {
-    let platoons = Platoons::new(MANY);
+    let platoons = in_a_closed_loop(MANY);
     let mut away = board(&platoons, 1).await;
     let mut waiting = Box::pin(board(&platoons, 7));
     for _ in 0..10 {
@@ -155,7 +182,7 @@ fn leave(state: &mut State, now: Instant) -> (u64, usize) {
 
 /// Four come and go for a while, and so many of them ask again at once; then four are away.
 fn accustomed(again: usize) -> (State, Instant, u64) {
-    let (mut state, mut now) = (State::new(MANY), Instant::now());
+    let (mut state, mut now) = (state(MANY), Instant::now());
     come(&mut state, now, 4);
     for _ in 0..20 {
         let (number, count) = leave(&mut state, now);
