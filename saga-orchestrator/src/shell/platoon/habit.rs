@@ -138,6 +138,7 @@ pub(super) mod tests {
         watch(&mut habit, &mut now, [16; WINDOWS]);
         assert!(habit.is_closed());
     }
+
     #[test]
     fn who_hardly_ever_asks_again_is_not_expected() {
         let mut habit = Habit::new();
