@@ -1,10 +1,12 @@
 //! Sums up the journal while it grows: per asset, what one account gets others lose.
 //!
-//! Each sealed transaction is looked at once by each process, in the order of the book, some thousands at a time. A
-//! finding stays until the process ends, and comes back with the next one, which begins at the beginning. The database
-//! refuses such a transaction; this is for the day when it does not. `audit verify` looks closer.
+//! Each sealed transaction is looked at once by each process, in the order of the book, some hundreds at a time, with
+//! pauses: writers share the database, and would wait for a long sum. A finding stays until the process ends, and comes
+//! back with the next one, which begins at the beginning. The database refuses such a transaction; this is for the day
+//! when it does not. `audit verify` looks closer.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use prometheus::IntGaugeVec;
 use service_kit::database::Reads;
@@ -13,8 +15,12 @@ use service_kit::metrics::Metrics;
 use service_kit::names::metric;
 use service_kit::run::Look;
 
-/// Transactions that one look takes.
-const BATCH: i64 = 5_000;
+/// Transactions that one statement sums up.
+const BATCH: i64 = 500;
+/// Statements of one look at most, which has to keep up with what is written between two looks.
+const BATCHES_MAX: usize = 40;
+/// Between two statements of a look.
+const PAUSE: Duration = Duration::from_millis(50);
 const NO_LABELS: &[&str] = &[];
 
 /// What has been summed up so far.
@@ -64,11 +70,8 @@ impl BalanceCheck {
         };
         self.reads.run("sum up the journal", read).await
     }
-}
 
-impl Look for BalanceCheck {
-    async fn look(&mut self) -> Result<(), Fault> {
-        let part = self.next().await?;
+    fn learn(&mut self, part: Part) {
         self.seq = part.seq;
         for asset in part.unbalanced {
             if self.unbalanced.insert(asset.clone()) {
@@ -79,6 +82,20 @@ impl Look for BalanceCheck {
             .with_label_values(NO_LABELS)
             .set(i64::try_from(self.unbalanced.len()).unwrap_or(i64::MAX));
         self.checked.with_label_values(NO_LABELS).set(self.seq);
+    }
+}
+
+impl Look for BalanceCheck {
+    async fn look(&mut self) -> Result<(), Fault> {
+        for batch in 1..=BATCHES_MAX {
+            let part = self.next().await?;
+            let is_all = part.seq - self.seq < BATCH;
+            self.learn(part);
+            if is_all || batch == BATCHES_MAX {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(())
     }
 }

@@ -5,10 +5,10 @@
 //! `seal_heads` behind; and whoever computes the whole chain anew contradicts every head that was written down
 //! elsewhere. Hashes have no key, so only a head that is kept elsewhere proves anything against a superuser.
 //!
-//! Sealing is off the write path. Writers insert rows with no number. About once a second one sealer per chain, the
-//! one that holds the head's row lock, takes the rows that are visible and have no number yet, and gives them the next
-//! ones. A transaction that commits later than its neighbours gets later numbers; nothing is skipped, because rows are
-//! found by having no number, and not by a position.
+//! Sealing is off the write path. Writers insert rows with no number. Once a second, or up to ten times a second where
+//! many rows come, one sealer per chain, the one that holds the head's row lock, takes the rows that are visible and
+//! have no number yet, and gives them the next ones. A transaction that commits later than its neighbours gets later
+//! numbers; nothing is skipped, because rows are found by having no number, and not by a position.
 //!
 //! A table joins with three steps:
 //! - its migration gives it nullable columns `book_seq bigint`, `prev_hash bytea` and `hash bytea`; a unique index on
@@ -22,6 +22,7 @@
 mod canonical;
 mod digest;
 mod meters;
+mod pace;
 mod round;
 pub mod rows;
 mod sealers;

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::meters::Meters;
 use super::rows::{self, Head};
-use super::{Chain, Digest, Round, SealError, seal_batch};
+use super::{Chain, Digest, Round, SealError, pace, seal_batch};
 use crate::database;
 use crate::run::Kit;
 
@@ -60,7 +60,7 @@ struct Sealer<C> {
     /// The last head that was logged, and when.
     told: Option<(i64, Instant)>,
     is_failing: bool,
-    /// When the rows that wait were last counted, unless nothing waited.
+    /// When the rows that wait were last counted.
     counted: Option<Instant>,
     chain: PhantomData<C>,
 }
@@ -68,11 +68,12 @@ struct Sealer<C> {
 impl<C: Chain> Sealer<C> {
     async fn run(mut self) {
         let interval = self.kit.settings.scaled(INTERVAL_MS).clamp(INTERVAL_MIN, INTERVAL_MAX);
+        let mut before = Instant::now();
         loop {
             let begun = Instant::now();
-            let is_full = self.round().await;
-            // A backlog is worked off with half of the time, so that writers have the other half.
-            let pause = if is_full { begun.elapsed().min(interval) } else { interval };
+            let round = self.round(interval).await;
+            let pause = pace::pause(interval, round, begun - before, begun.elapsed());
+            before = begun;
             if tokio::time::timeout(pause, self.kit.shutdown.cancelled()).await.is_ok() {
                 break;
             }
@@ -83,18 +84,18 @@ impl<C: Chain> Sealer<C> {
         }
     }
 
-    /// Whether more rows wait than one round takes.
-    async fn round(&mut self) -> bool {
+    /// What it did; `None` if it failed, which is told.
+    async fn round(&mut self, interval: Duration) -> Option<Round> {
         let chain = C::TABLE.chain;
         // The connection is the round's own and closes with it; whatever it had begun is rolled back.
-        let ended = tokio::time::timeout(ROUND_TIMEOUT, self.try_round()).await;
+        let ended = tokio::time::timeout(ROUND_TIMEOUT, self.try_round(interval)).await;
         match ended.unwrap_or_else(|_| Err(database::timed_out().into())) {
-            Ok(is_full) => {
+            Ok(round) => {
                 if self.is_failing {
                     tracing::info!(chain, "the chain {chain} is sealed again");
                 }
                 self.is_failing = false;
-                is_full
+                Some(round)
             }
             Err(error) => {
                 self.meters.failed(chain);
@@ -109,35 +110,31 @@ impl<C: Chain> Sealer<C> {
                     }
                 }
                 self.is_failing = true;
-                false
+                None
             }
         }
     }
 
-    async fn try_round(&mut self) -> Result<bool, SealError> {
+    async fn try_round(&mut self, interval: Duration) -> Result<Round, SealError> {
         // Taken out: a connection comes back only from a round that ended cleanly.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        // While a backlog is worked off, counting it every time would cost as much as sealing it.
-        let is_known = self.counted.is_some_and(|at| at.elapsed() < INTERVAL_MAX);
+        // Counting what waits costs as much as sealing it: where rounds follow each other fast, it is left out.
+        let is_known = self.counted.is_some_and(|at| at.elapsed() < interval / 2);
         let waiting = if is_known { None } else { Some(rows::waiting::<C>(&mut connection, None).await?) };
         let is_idle = waiting.is_some_and(|waiting| waiting.rows == 0);
         let round = if is_idle { Round::Sealed(0) } else { seal_batch::<C>(&mut connection).await? };
         let head = rows::head::<C>(&mut connection).await?;
         let head = head.ok_or(SealError::NoHead { chain: C::TABLE.chain })?;
         self.connection = Some(connection);
-        let is_full = round == Round::Full;
         if let Some(waiting) = waiting {
             self.meters.saw(C::TABLE.chain, waiting, &head);
             self.counted = Some(Instant::now());
         }
-        if !is_full {
-            self.counted = None;
-        }
         self.tell(&head)?;
-        Ok(is_full)
+        Ok(round)
     }
 
     /// The log is a place elsewhere: who ships it has anchors.
