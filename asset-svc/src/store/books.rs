@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use brokerage_types::{HoldId, Reason};
 use serde_json::{Value, json};
 use service_kit::executor::{
-    At, Books, Command as Commanded, Done, Event, Glimpse, Rejection, Sagas, SaveError, Undo, Verdicts,
+    Asked, At, Books, Command as Commanded, Done, Event, Glimpse, Rejection, SaveError, Undo, Verdicts, Wish,
 };
 use service_kit::fault::Fault;
 use sqlx::PgConnection;
@@ -133,17 +133,28 @@ impl Books for AssetBooks {
         save(tx, &world).await
     }
 
-    fn is_optimistic(&self, command: &Command) -> bool {
-        matches!(command, Command::PlaceHold(_))
+    fn is_optimistic(&self, wish: Wish<'_, Command>) -> bool {
+        match wish.command {
+            Command::PlaceHold(_) => true,
+            // A pivot: undone it is noted, which is rare.
+            Command::ReleaseHold(_) => !wish.is_undo,
+            Command::SettleTrade(_)
+            | Command::UpsertAsset(_)
+            | Command::OpenAsset(_)
+            | Command::Deposit(_)
+            | Command::Withdraw(_)
+            | Command::Transfer(_)
+            | Command::UpsertCustomer(_) => false,
+        }
     }
 
     async fn glance(
         &self,
         connection: &mut PgConnection,
-        sagas: &Sagas,
-        commands: &[&Command],
+        asked: &Asked,
+        wishes: &[Wish<'_, Command>],
     ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
-        glance(connection, &self.seen, sagas, commands).await
+        glance(connection, &self.seen, asked, wishes).await
     }
 
     async fn save_unchanged(

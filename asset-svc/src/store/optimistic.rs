@@ -1,33 +1,38 @@
-//! Holds without locks: one statement reads the balances and the customers, one writes what follows from them.
+//! Holds come and go without locks: one statement reads the balances and the customers, one writes what follows from
+//! them. Where holds go, one between them reads those, with their balances.
 //!
 //! A balance is written only on the version it was read with, and only if its customer is still the one who was read.
 //! Whoever changes a customer changes the version of all his balances ([`World::take`]), which tells a hold whose
 //! statement had begun before. Holds and journal entries that are there already make the statement fail, and the long
-//! way tells what they are.
+//! way tells what they are; so does a hold that is not as it was read.
 //!
-//! Who inserts a row that somebody else is inserting waits for him. So the verdicts come last here too, as they do the
-//! long way: the counts are taken from left to right, and each makes its part of the statement run.
+//! Who changes a hold waits for whoever has it, and who inserts a row that somebody else is inserting waits for him. So
+//! holds come first and verdicts last here too, as they do the long way: the counts are taken from left to right, and
+//! each makes its part of the statement run.
 
 use service_kit::defect;
-use service_kit::executor::{Glimpse, Sagas, SaveError, Verdicts};
+use service_kit::executor::{Asked, Glimpse, SaveError, Verdicts, Wish};
 use sqlx::PgConnection;
+use sqlx::types::Uuid;
 
 use super::load::SeenAssets;
-use super::rows::{BalanceRow, CustomerRow, rate};
+use super::rows::{BalanceRow, CustomerRow, HoldRow, rate};
 use super::save::{BalanceColumns, HoldColumns, PostingColumns, TxColumns};
 use crate::domain::command::Command;
 use crate::domain::customer::Customer;
 use crate::domain::footprint::Footprint;
+use crate::domain::hold::Hold;
 use crate::domain::world::{Kept, World};
 
 /// Reads what these holds need, if their assets were seen before.
 pub(super) async fn glance(
     connection: &mut PgConnection,
     seen: &SeenAssets,
-    sagas: &Sagas,
-    commands: &[&Command],
+    asked: &Asked,
+    wishes: &[Wish<'_, Command>],
 ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
-    let footprint = Footprint::of(commands);
+    let commands: Vec<&Command> = wishes.iter().map(|wish| wish.command).collect();
+    let footprint = Footprint::of(&commands);
     let mut world = World::default();
     if !seen.recall(&footprint.assets, &mut world).is_empty() {
         return Ok(None);
@@ -35,7 +40,7 @@ pub(super) async fn glance(
     let (owners, assets): (Vec<&str>, Vec<&str>) =
         footprint.balances.iter().map(|(owner, asset)| (owner.as_str(), asset.as_str())).unzip();
     let rows = service_kit::glance!(
-        sagas,
+        asked,
         r#"SELECT g.now AS "now?", g.known AS "known?", NULL AS "owner?", NULL AS "asset?",
                   NULL::numeric AS "available?", NULL::numeric AS "held?", NULL::bigint AS "available_seq?",
                   NULL::bigint AS "held_seq?", NULL::bigint AS "version?", NULL AS "name?", NULL AS "tier?",
@@ -44,14 +49,14 @@ pub(super) async fn glance(
            UNION ALL
            SELECT NULL, NULL, w.owner, w.asset, b.available, b.held, b.available_seq, b.held_seq, b.version,
                   c.name, c.tier, c.state, c.version, t.fee_ppm
-           FROM unnest($4::text[], $5::text[]) AS w(owner, asset)
+           FROM unnest($5::text[], $6::text[]) AS w(owner, asset)
            LEFT JOIN balances b ON b.owner = w.owner AND b.asset = w.asset
            LEFT JOIN customers c ON c.customer_id = w.owner
            LEFT JOIN tiers t ON t.tier = c.tier"#,
         &owners as _,
         &assets as _,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     let mut glimpse = None;
     for row in rows {
@@ -75,10 +80,75 @@ pub(super) async fn glance(
             world.balances.insert(key, Kept { loaded: version, row: balance });
         }
     }
+    // Only now: a hold whose verdict was seen is there.
+    read_leaving_holds(connection, wishes, &mut world).await?;
     Ok(glimpse.map(|glimpse| (glimpse, world)))
 }
 
-/// Writes holds, what they take from balances, their journal and their verdicts: all of it or nothing.
+/// Adds the holds that shall go, and what they are kept in.
+async fn read_leaving_holds(
+    connection: &mut PgConnection,
+    wishes: &[Wish<'_, Command>],
+    world: &mut World,
+) -> Result<(), sqlx::Error> {
+    let leaving = |wish: &Wish<'_, Command>| match wish.command {
+        Command::PlaceHold(command) if wish.is_undo => Some(command.hold_id.uuid()),
+        Command::ReleaseHold(command) => Some(command.hold_id.uuid()),
+        _ => None,
+    };
+    let ids: Vec<Uuid> = wishes.iter().filter_map(leaving).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        "SELECT h.hold_id, h.customer_id, h.side, h.base_asset, h.quote_asset, h.limit_price, h.quantity,
+                h.cum_quantity, h.cum_notional, h.cum_fee, h.fee_ppm, h.fee_scale, h.placed, h.captured, h.released,
+                h.status, h.version, b.owner, b.asset, b.available, b.held, b.available_seq, b.held_seq,
+                b.version AS balance_version
+         FROM holds h JOIN balances b ON b.owner = h.customer_id
+                                         AND b.asset = CASE h.side WHEN 1 THEN h.quote_asset ELSE h.base_asset END
+         WHERE h.hold_id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let hold = Hold::try_from(HoldRow {
+            hold_id: row.hold_id,
+            customer_id: row.customer_id,
+            side: row.side,
+            base_asset: row.base_asset,
+            quote_asset: row.quote_asset,
+            limit_price: row.limit_price,
+            quantity: row.quantity,
+            cum_quantity: row.cum_quantity,
+            cum_notional: row.cum_notional,
+            cum_fee: row.cum_fee,
+            fee_ppm: row.fee_ppm,
+            fee_scale: row.fee_scale,
+            placed: row.placed,
+            captured: row.captured,
+            released: row.released,
+            status: row.status,
+            version: row.version,
+        })?;
+        world.holds.insert(hold.id, Kept { loaded: hold.version, row: hold });
+        let balance = BalanceRow {
+            owner: row.owner,
+            asset: row.asset,
+            available: row.available,
+            held: row.held,
+            available_seq: row.available_seq,
+            held_seq: row.held_seq,
+            version: row.balance_version,
+        };
+        let (key, balance) = balance.into_parts()?;
+        world.balances.insert(key, Kept { loaded: balance.version, row: balance });
+    }
+    Ok(())
+}
+
+/// Writes holds, what they take from balances or give back, their journal and their verdicts: all of it or nothing.
 #[expect(clippy::too_many_lines, reason = "one statement, and each of its columns")]
 pub(super) async fn save_unchanged(
     connection: &mut PgConnection,
@@ -86,6 +156,10 @@ pub(super) async fn save_unchanged(
     verdicts: &Verdicts,
 ) -> Result<(), SaveError> {
     let (b, h) = (BalanceColumns::of(world), HoldColumns::of(world)?);
+    if h.version.iter().zip(&h.loaded).any(|(version, loaded)| *loaded > 0 && *version != loaded + 1) {
+        // The statement knows a hold by the version before.
+        return Err(SaveError::Conflict);
+    }
     let (t, p) = (TxColumns::of(&world.journal), PostingColumns::of(&world.journal));
     let decisive = world.customers.iter().filter(|_| !defect::is_seeded("customer_unchecked"));
     let (customers, versions): (Vec<&str>, Vec<i64>) =
@@ -112,10 +186,15 @@ pub(super) async fn save_unchanged(
                                     $33::numeric[], $34::numeric[], $35::numeric[], $36::numeric[], $37::numeric[],
                                     $38::integer[], $39::smallint[], $40::numeric[], $41::numeric[], $42::numeric[],
                                     $43::text[], $44::bigint[])
-               ON CONFLICT DO NOTHING RETURNING 1
+               ON CONFLICT (hold_id) DO UPDATE
+               SET cum_quantity = excluded.cum_quantity, cum_notional = excluded.cum_notional,
+                   cum_fee = excluded.cum_fee, captured = excluded.captured, released = excluded.released,
+                   status = excluded.status, version = excluded.version
+               WHERE excluded.version > 1 AND holds.version = excluded.version - 1
+               RETURNING 1
            ), txs_made AS (
-               INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at)
-               SELECT * FROM unnest($45::uuid[], $46::text[], $47::text[], $48::timestamptz[])
+               INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at, reason)
+               SELECT * FROM unnest($45::uuid[], $46::text[], $47::text[], $48::timestamptz[], $61::text[])
                ON CONFLICT DO NOTHING RETURNING 1
            ), postings_made AS (
                INSERT INTO postings (tx_id, line, owner, asset, kind, amount, account_seq, balance_after, statement_seq)
@@ -125,7 +204,7 @@ pub(super) async fn save_unchanged(
            SELECT all_or_nothing((SELECT -count(*) FROM unnest($59::text[], $60::bigint[]) AS s(customer_id, version)
                                   WHERE NOT EXISTS (SELECT 1 FROM customers c
                                                     WHERE c.customer_id = s.customer_id AND c.version = s.version))
-                                 + (SELECT count(*) FROM balances_changed) + (SELECT count(*) FROM holds_made)
+                                 + (SELECT count(*) FROM holds_made) + (SELECT count(*) FROM balances_changed)
                                  + (SELECT count(*) FROM txs_made) + (SELECT count(*) FROM decided), $58)"#,
         &b.owner,
         &b.asset,
@@ -168,6 +247,7 @@ pub(super) async fn save_unchanged(
         verdicts.wanted(b.owner.len() + h.hold_id.len() + t.tx_id.len()),
         &customers as _,
         &versions,
+        &t.reason as _,
     )
     .fetch_one(connection)
     .await?;

@@ -3,8 +3,8 @@
 use brokerage_types::{Instrument, Reason, SagaId};
 use serde::{Deserialize, Serialize};
 use service_kit::executor::{
-    At, Books, Command as ExecutorCommand, Done, Event, Glimpse, Rejection as Refused, Sagas, SaveError,
-    Undo, Verdicts,
+    Asked, At, Books, Command as ExecutorCommand, Done, Event, Glimpse, Rejection as Refused, SaveError,
+    Undo, Verdicts, Wish,
 };
 use service_kit::fault::Fault;
 use sqlx::PgConnection;
@@ -143,17 +143,17 @@ impl Books for OrderBooks {
         save::save(tx, world).await
     }
 
-    fn is_optimistic(&self, command: &Command) -> bool {
-        matches!(command, Command::Draft(_) | Command::Open(_))
+    fn is_optimistic(&self, wish: Wish<'_, Command>) -> bool {
+        optimistic::knows(wish)
     }
 
     async fn glance(
         &self,
         connection: &mut PgConnection,
-        sagas: &Sagas,
-        commands: &[&Command],
+        asked: &Asked,
+        wishes: &[Wish<'_, Command>],
     ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
-        optimistic::glance(connection, sagas, commands).await
+        optimistic::glance(connection, asked, wishes).await
     }
 
     async fn save_unchanged(

@@ -1,4 +1,5 @@
-//! Drafts and opens without locks: one statement reads orders and instruments, one writes what follows from them.
+//! Drafts, opens and cancels without locks: one statement reads orders and instruments, one writes what follows from
+//! them.
 //!
 //! An order is written only on the version it was read with, and an instrument's counters only on the definition and the
 //! counters they were read with. An order that is there, and not by the same step, makes the glance give up.
@@ -8,10 +9,10 @@
 
 use std::collections::BTreeSet;
 
-use brokerage_types::Instrument;
+use brokerage_types::{Instrument, OrderId};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use service_kit::executor::{Glimpse, Sagas, SaveError, Verdicts};
+use service_kit::executor::{Asked, Glimpse, SaveError, Verdicts, Wish};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use super::rows::{OrderRow, read};
 use super::save::OrderColumns;
 use super::world::{HeldOrder, Listing, StoredListing, World};
 use crate::domain::Terms;
-use crate::domain::command::{Command, Open};
+use crate::domain::command::Command;
 
 /// An instrument as the glance gives it.
 #[derive(Debug, Deserialize)]
@@ -32,62 +33,79 @@ struct Seen {
     updated_at: DateTime<Utc>,
 }
 
-/// What the commands of a batch are about.
-struct Wishes<'a> {
-    drafts: Vec<&'a Terms>,
-    opens: Vec<&'a Open>,
+/// Whether these two statements do it.
+pub fn knows(wish: Wish<'_, Command>) -> bool {
+    match wish.command {
+        Command::Draft(_) | Command::BeginCancel(_) => true,
+        // Pivots, and what comes after one: undone they are noted, which is rare.
+        Command::Open(_) | Command::ConfirmCancel(_) => !wish.is_undo,
+        Command::ReserveMatch(_)
+        | Command::ApplyFill(_)
+        | Command::UpsertInstrument(_)
+        | Command::SuspendOrder(_)
+        | Command::ResumeOrder(_) => false,
+    }
 }
 
-impl<'a> Wishes<'a> {
-    /// `None` if there is one of another kind.
-    fn of(commands: &[&'a Command]) -> Option<Self> {
-        let mut wishes = Self { drafts: Vec::new(), opens: Vec::new() };
-        for command in commands {
-            match command {
-                Command::Draft(terms) => wishes.drafts.push(terms),
-                Command::Open(open) => wishes.opens.push(open),
-                Command::BeginCancel(_)
-                | Command::ConfirmCancel(_)
-                | Command::ReserveMatch(_)
-                | Command::ApplyFill(_)
-                | Command::UpsertInstrument(_)
-                | Command::SuspendOrder(_)
-                | Command::ResumeOrder(_) => return None,
+/// What the commands of a batch need.
+#[derive(Default)]
+struct Needs<'a> {
+    /// Orders that must not be there yet.
+    fresh: Vec<Uuid>,
+    /// Terms whose labels may be taken.
+    labelled: Vec<&'a Terms>,
+    /// Orders that change.
+    changing: Vec<Uuid>,
+    symbols: BTreeSet<&'a str>,
+}
+
+impl<'a> Needs<'a> {
+    fn of(wishes: &[Wish<'a, Command>]) -> Self {
+        let mut needs = Self::default();
+        for wish in wishes {
+            match wish.command {
+                Command::Draft(terms) => {
+                    needs.labelled.push(terms);
+                    if wish.is_undo {
+                        needs.changing.push(terms.order_id.uuid());
+                    } else {
+                        needs.fresh.push(terms.order_id.uuid());
+                        needs.symbols.insert(terms.instrument.as_str());
+                    }
+                }
+                Command::Open(open) => {
+                    needs.changing.push(open.order_id.uuid());
+                    needs.symbols.insert(open.instrument.as_str());
+                }
+                other => needs.changing.extend(other.orders().into_iter().map(OrderId::uuid)),
             }
         }
-        Some(wishes)
-    }
-
-    fn symbols(&self) -> Vec<&'a str> {
-        let drafted = self.drafts.iter().map(|terms| terms.instrument.as_str());
-        let opened = self.opens.iter().map(|open| open.instrument.as_str());
-        drafted.chain(opened).collect::<BTreeSet<_>>().into_iter().collect()
+        needs
     }
 }
 
-/// Reads what these drafts and opens need.
+/// Reads what these commands need.
 #[expect(clippy::too_many_lines, reason = "one statement, and each of its columns")]
 pub async fn glance(
     connection: &mut PgConnection,
-    sagas: &Sagas,
-    commands: &[&Command],
+    asked: &Asked,
+    wishes: &[Wish<'_, Command>],
 ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
-    let Some(wishes) = Wishes::of(commands) else { return Ok(None) };
-    let drafted: Vec<Uuid> = wishes.drafts.iter().map(|terms| terms.order_id.uuid()).collect();
-    let customers: Vec<&str> = wishes.drafts.iter().map(|terms| terms.customer.as_str()).collect();
-    let labels: Vec<&str> = wishes.drafts.iter().map(|terms| terms.client_order_id.as_str()).collect();
-    let opened: Vec<Uuid> = wishes.opens.iter().map(|open| open.order_id.uuid()).collect();
+    let needs = Needs::of(wishes);
+    let customers: Vec<&str> = needs.labelled.iter().map(|terms| terms.customer.as_str()).collect();
+    let labels: Vec<&str> = needs.labelled.iter().map(|terms| terms.client_order_id.as_str()).collect();
+    let symbols: Vec<&str> = needs.symbols.iter().copied().collect();
     let rows = service_kit::glance!(
-        sagas,
+        asked,
         r#"SELECT g.now AS "now?", g.known AS "known?",
-                  ARRAY(SELECT o.order_id FROM orders o WHERE o.order_id = ANY($4)) AS "existing?",
-                  ARRAY(SELECT d.n FROM UNNEST($5::text[], $6::text[]) WITH ORDINALITY AS d (customer, label, n)
+                  ARRAY(SELECT o.order_id FROM orders o WHERE o.order_id = ANY($5)) AS "existing?",
+                  ARRAY(SELECT d.n FROM UNNEST($6::text[], $7::text[]) WITH ORDINALITY AS d (customer, label, n)
                         WHERE EXISTS (SELECT 1 FROM orders o
                                       WHERE o.customer_id = d.customer AND o.client_order_id = d.label)) AS "taken?",
                   ARRAY(SELECT jsonb_build_object('definition', i.definition, 'version', i.version,
                                                   'accept_seq', i.accept_seq, 'trade_seq', i.trade_seq,
                                                   'updated_at', i.updated_at)
-                        FROM instruments i WHERE i.symbol = ANY($7)) AS "instruments?: Vec<Json<Seen>>",
+                        FROM instruments i WHERE i.symbol = ANY($8)) AS "instruments?: Vec<Json<Seen>>",
                   NULL::uuid AS "order_id?", NULL AS "customer_id?", NULL AS "client_order_id?",
                   NULL AS "instrument?", NULL AS "side?", NULL::numeric AS "limit_price?", NULL::numeric AS "qty?",
                   NULL::numeric AS "cum_qty?", NULL::numeric AS "inflight_qty?", NULL::numeric AS "canceled_qty?",
@@ -99,12 +117,12 @@ pub async fn glance(
            SELECT NULL, NULL, NULL, NULL, NULL, order_id, customer_id, client_order_id, instrument, side, limit_price,
                   qty, cum_qty, inflight_qty, canceled_qty, cum_notional, accept_seq, cancel_saga, cancel_found, status,
                   reason, version, created_by, created_at, updated_at
-           FROM orders WHERE order_id = ANY($8)"#,
-        &drafted,
+           FROM orders WHERE order_id = ANY($9)"#,
+        &needs.fresh,
         &customers as _,
         &labels as _,
-        &wishes.symbols() as _,
-        &opened,
+        &symbols as _,
+        &needs.changing,
     )
     .fetch_all(connection)
     .await?;
@@ -151,7 +169,7 @@ pub async fn glance(
         }
         glimpse = Some(seen);
         for n in row.taken.unwrap_or_default() {
-            if let Some(terms) = usize::try_from(n - 1).ok().and_then(|index| wishes.drafts.get(index)) {
+            if let Some(terms) = usize::try_from(n - 1).ok().and_then(|index| needs.labelled.get(index)) {
                 world.labels.insert((terms.customer.clone(), terms.client_order_id.clone()));
             }
         }
@@ -198,10 +216,10 @@ pub async fn save_unchanged(
                SELECT * FROM UNNEST($20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::numeric[],
                    $26::numeric[], $27::numeric[], $28::numeric[], $29::numeric[], $30::numeric[], $31::bigint[],
                    $32::text[], $33::text[], $34::bigint[], $35::text[], $36::timestamptz[], $37::timestamptz[],
-                   $38::bigint[])
+                   $38::bigint[], $44::uuid[], $45::text[])
                AS u (order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
                    inflight_qty, canceled_qty, cum_notional, accept_seq, status, reason, version, created_by,
-                   created_at, updated_at, stored_version)
+                   created_at, updated_at, stored_version, cancel_saga, cancel_found)
            ), instruments_locked AS MATERIALIZED (
                SELECT u.symbol, u.accept_seq
                FROM UNNEST($39::text[], $40::bigint[], $41::bigint[], $42::bigint[])
@@ -210,16 +228,18 @@ pub async fn save_unchanged(
                                      AND i.version = u.seen_version
                FOR NO KEY UPDATE OF i SKIP LOCKED
            ), orders_locked AS MATERIALIZED (
-               SELECT u.order_id, u.accept_seq, u.status, u.version, u.updated_at
+               SELECT u.*
                FROM changed u JOIN orders o ON o.order_id = u.order_id AND o.version = u.stored_version
                WHERE u.stored_version > 0
                FOR NO KEY UPDATE OF o SKIP LOCKED
            ), counted AS (
                UPDATE instruments i SET accept_seq = u.accept_seq
                FROM instruments_locked u WHERE i.symbol = u.symbol RETURNING 1
-           ), opened AS (
+           ), moved AS (
                UPDATE orders o
-               SET accept_seq = u.accept_seq, status = u.status, version = u.version, updated_at = u.updated_at
+               SET canceled_qty = u.canceled_qty, accept_seq = u.accept_seq, cancel_saga = u.cancel_saga,
+                   cancel_found = u.cancel_found, status = u.status, reason = u.reason, version = u.version,
+                   updated_at = u.updated_at
                FROM orders_locked u WHERE o.order_id = u.order_id RETURNING 1
            ), drafted AS (
                INSERT INTO orders (order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
@@ -231,7 +251,7 @@ pub async fn save_unchanged(
                FROM changed WHERE stored_version = 0
                ON CONFLICT DO NOTHING RETURNING 1
            )
-           SELECT all_or_nothing((SELECT count(*) FROM counted) + (SELECT count(*) FROM opened)
+           SELECT all_or_nothing((SELECT count(*) FROM counted) + (SELECT count(*) FROM moved)
                                  + (SELECT count(*) FROM drafted) + (SELECT count(*) FROM decided), $43)"#,
         &o.order_id,
         &o.customer_id as _,
@@ -257,6 +277,8 @@ pub async fn save_unchanged(
         &seen_accept_seqs,
         &seen_versions,
         verdicts.wanted(orders.len() + counted.len()),
+        &o.cancel_saga as _,
+        &o.cancel_found as _,
     )
     .fetch_one(connection)
     .await?;

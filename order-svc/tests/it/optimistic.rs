@@ -1,12 +1,12 @@
-//! What may happen between the glance at orders and instruments and the statement that drafts or opens.
+//! What may happen between the glance at orders and instruments and the statement that drafts, opens or cancels.
 
 use brokerage_proto::common::v1::{Side, Verdict};
 use brokerage_proto::order::v1 as proto;
 use order_svc::domain::Terms;
-use order_svc::domain::command::{Command, Open};
+use order_svc::domain::command::{BeginCancel, Command, ConfirmCancel, Open};
 use order_svc::store::books::OrderBooks;
 use order_svc::store::world::World;
-use service_kit::executor::{At, Books, Sagas, SaveError, Verdicts};
+use service_kit::executor::{Asked, At, Books, Key, SaveError, Verdicts, Wish};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -21,8 +21,10 @@ struct Decided {
 impl Decided {
     async fn by_a_glance(server: &Server, saga_id: Uuid, command: &Command) -> Self {
         let mut connection = server.connection().await;
-        let glanced = OrderBooks.glance(&mut connection, &Sagas::of([saga_id]), &[command]).await.unwrap();
-        let (glimpse, mut world) = glanced.unwrap();
+        let asked = Asked::of([Key { saga_id, step: 0 }]);
+        let wishes = [Wish { command, is_undo: false }];
+        let (glimpse, mut world) =
+            OrderBooks.glance(&mut connection, &asked, &wishes).await.unwrap().unwrap();
         let at = At { saga_id, step: 0, now: glimpse.now };
         OrderBooks.execute(&mut world, &at, command).unwrap();
         Self { connection, world }
@@ -46,6 +48,19 @@ impl Decided {
         let order_id = draft.order_id.parse().unwrap();
         let open = Open { order_id, instrument: draft.instrument.parse().unwrap() };
         Self::by_a_glance(server, draft.order_id.parse().unwrap(), &Command::Open(open)).await
+    }
+
+    async fn begin_cancel(server: &Server, order: &proto::Draft) -> Self {
+        let begin = BeginCancel {
+            order_id: order.order_id.parse().unwrap(),
+            requested_by: "customer-a".parse().unwrap(),
+        };
+        Self::by_a_glance(server, Uuid::now_v7(), &Command::BeginCancel(begin)).await
+    }
+
+    async fn confirm_cancel(server: &Server, order: &proto::Draft) -> Self {
+        let confirm = ConfirmCancel { order_id: order.order_id.parse().unwrap() };
+        Self::by_a_glance(server, Uuid::now_v7(), &Command::ConfirmCancel(confirm)).await
     }
 
     async fn written(self) -> Result<(), SaveError> {
@@ -121,6 +136,26 @@ async fn an_order_that_changed_after_the_glance_is_not_opened() {
     let decided = Decided::open(&server, &order).await;
     let asked = server.step(&Step::begin_cancel(Uuid::now_v7(), &order.order_id)).await;
     assert_eq!(verdict(&asked), Verdict::Done, "{asked:?}");
+    decided.conflicts(&server).await;
+}
+
+#[tokio::test]
+async fn cancels_are_written_when_nothing_has_changed() {
+    let server = Server::with_xyz().await;
+    let order = server.opened("customer-a", Side::Buy, "10").await;
+    Decided::begin_cancel(&server, &order).await.written().await.unwrap();
+    assert_eq!(server.status(&order.order_id).await, proto::OrderStatus::CancelRequested);
+    Decided::confirm_cancel(&server, &order).await.written().await.unwrap();
+    assert_eq!(server.status(&order.order_id).await, proto::OrderStatus::Canceled);
+    assert_eq!(server.order(&order.order_id).await.canceled_quantity, "10");
+}
+
+#[tokio::test]
+async fn an_order_that_was_reserved_after_the_glance_is_not_cancelled_under_the_match() {
+    let server = Server::with_xyz().await;
+    let (buy, sell) = server.a_crossing_pair().await;
+    let decided = Decided::begin_cancel(&server, &buy).await;
+    server.done(&Step::reserve(&buy, &sell, "1")).await;
     decided.conflicts(&server).await;
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Scribe {
     entries: Vec<Entry>,
     /// The last entry that is written already.
     written: Option<Entry>,
+    /// Where the saga stands, not written yet: nobody reads of a compensation that is over in no time.
+    standing: Option<Mark>,
     is_parked: bool,
 }
 
@@ -66,12 +68,14 @@ impl Scribe {
             seq: 0,
             entries: Vec::with_capacity(4),
             written: None,
+            standing: None,
             is_parked: false,
         }
     }
 
     /// Everything noted and not yet written, with a mark.
     pub fn item(&mut self, mark: Option<Mark>) -> TrailItem {
+        let standing = self.standing.take();
         self.seq = self.seq.saturating_add(1);
         self.written = self.entries.last().cloned().or(self.written.take());
         TrailItem {
@@ -79,13 +83,13 @@ impl Scribe {
             epoch: i64::try_from(self.epoch).unwrap_or(i64::MAX),
             seq: self.seq,
             entries: std::mem::take(&mut self.entries),
-            mark,
+            mark: mark.or(standing),
         }
     }
 
     /// Writes what was noted, without waiting.
     pub fn flush(&mut self, mark: Option<Mark>) {
-        if self.entries.is_empty() && mark.is_none() {
+        if self.entries.is_empty() && mark.is_none() && self.standing.is_none() {
             return;
         }
         let item = self.item(mark);
@@ -162,12 +166,17 @@ impl Recorder for Scribe {
             (true | false, _) => Fate::Underway,
         });
         let Standing { status, reason, detail } = standing;
-        self.flush(Some(Mark::Stands { status, reason, detail }));
+        let mark = Mark::Stands { status, reason, detail };
+        if status == Status::Compensating {
+            self.standing = Some(mark);
+        } else {
+            self.flush(Some(mark));
+        }
     }
 
     fn pausing(&mut self, pause: Duration) {
         self.running.show(|live| live.pauses(pause));
-        if pause >= WORTH_A_ROW {
+        if pause >= WORTH_A_ROW || self.standing.is_some() {
             self.flush(None);
         }
     }

@@ -8,7 +8,7 @@ use brokerage_types::{Class, Reason};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::books::{At, Books, Command, Rejection, Undo};
+use super::books::{At, Books, Command, Rejection, Undo, Wish};
 use super::inbox::{Inbox, Key, Row, Sagas};
 use super::outbox;
 use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
@@ -175,6 +175,11 @@ impl<B: Books> BookWork<B> {
 }
 
 impl<C: Command> Request<C> {
+    /// What the books shall do.
+    pub fn wish(&self) -> Wish<'_, C> {
+        Wish { command: &self.command, is_undo: matches!(self.operation, Operation::Compensate(_)) }
+    }
+
     /// What the rule of the inbox says about it.
     pub fn due(&self, inbox: &Inbox) -> Due {
         let stored = inbox.row(self.key).map(|row| Stored {
@@ -251,9 +256,7 @@ impl<B: Books> Work for BookWork<B> {
     type Answer = Decided;
 
     fn way(&self, items: &[Self::Item], tried: u32) -> Way {
-        let is_optimistic = |request: &Request<B::Command>| {
-            request.operation == Operation::Do && self.books.is_optimistic(&request.command)
-        };
+        let is_optimistic = |request: &Request<B::Command>| self.books.is_optimistic(request.wish());
         if tried > 0 || !items.iter().all(is_optimistic) {
             return Way::Transaction;
         }

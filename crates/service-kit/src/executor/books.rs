@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::inbox::Sagas;
-use super::optimistic::{Glimpse, Verdicts};
+use super::optimistic::{Asked, Glimpse, Verdicts};
 use crate::fault::Fault;
 use crate::lane::LaneError;
 
@@ -80,20 +79,20 @@ pub trait Books: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), SaveError>> + Send;
 
     /// Whether the command may go the short way ([`super::optimistic`]): it is frequent, and touches few rows.
-    fn is_optimistic(&self, command: &Self::Command) -> bool {
-        let _ = command;
+    fn is_optimistic(&self, wish: Wish<'_, Self::Command>) -> bool {
+        let _ = wish;
         false
     }
 
-    /// Reads with one [`glance!`](crate::glance), and without locks, what is known of these sagas and every row that
-    /// these commands need, all of which may go the short way. `None`: this batch must be loaded after all.
+    /// Reads with a [`glance!`](crate::glance), and without locks, what is asked of the inbox and every row that these
+    /// commands need, all of which may go the short way. `None`: this batch must be loaded after all.
     fn glance(
         &self,
         connection: &mut PgConnection,
-        sagas: &Sagas,
-        commands: &[&Self::Command],
+        asked: &Asked,
+        wishes: &[Wish<'_, Self::Command>],
     ) -> impl Future<Output = Result<Option<(Glimpse, Self::World)>, sqlx::Error>> + Send {
-        let _ = (connection, sagas, commands);
+        let _ = (connection, asked, wishes);
         std::future::ready(Ok(None))
     }
 
@@ -113,6 +112,23 @@ pub trait Books: Send + Sync + 'static {
         std::future::ready(Err(SaveError::Conflict))
     }
 }
+
+/// A command, and whether it shall be done or taken back.
+#[derive(Debug)]
+pub struct Wish<'a, C> {
+    /// The command.
+    pub command: &'a C,
+    /// It shall be taken back, or never be done.
+    pub is_undo: bool,
+}
+
+impl<C> Clone for Wish<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Wish<'_, C> {}
 
 /// Where and when a command is decided.
 #[derive(Debug, Clone, Copy)]

@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    fn from_code(code: i16) -> Option<Self> {
+    pub(super) fn from_code(code: i16) -> Option<Self> {
         Verdict::ALL.into_iter().find(|verdict| verdict.code() == code)
     }
 }
@@ -62,8 +62,8 @@ pub(super) struct Inbox {
     pub now: DateTime<Utc>,
     rows: HashMap<Key, Row>,
     epochs: HashMap<Uuid, i64>,
-    pub inserted: Vec<Key>,
-    compensated: Vec<Key>,
+    /// What the batch decided or compensated, each key once.
+    pub decided: Vec<Key>,
 }
 
 /// The sagas of a batch, each once and in order. The first and the last tell Postgres which months to look at.
@@ -108,24 +108,18 @@ pub(super) fn request_hash<C: Command>(command: &C) -> Result<Vec<u8>, serde_jso
 }
 
 impl Inbox {
-    /// What a glance saw: the epochs of these sagas, without their rows.
-    pub fn glimpsed(glimpse: &Glimpse) -> Self {
-        let mut inbox = Self::empty(glimpse.now);
-        for (key, epoch) in &glimpse.known {
-            let highest = inbox.epochs.entry(key.saga_id).or_insert(*epoch);
-            *highest = (*highest).max(*epoch);
+    /// What a glance saw: the epochs of its sagas, and the rows that it asked about.
+    pub fn glimpsed(glimpse: Glimpse) -> Self {
+        let mut inbox = Self { rows: glimpse.rows, ..Self::empty(glimpse.now) };
+        for (key, epoch) in glimpse.known {
+            let highest = inbox.epochs.entry(key.saga_id).or_insert(epoch);
+            *highest = epoch.max(*highest);
         }
         inbox
     }
 
     fn empty(now: DateTime<Utc>) -> Self {
-        Self {
-            now,
-            rows: HashMap::new(),
-            epochs: HashMap::new(),
-            inserted: Vec::new(),
-            compensated: Vec::new(),
-        }
+        Self { now, rows: HashMap::new(), epochs: HashMap::new(), decided: Vec::new() }
     }
 
     /// Reads every row of these sagas, and the database's clock.
@@ -187,7 +181,7 @@ impl Inbox {
     pub fn decide(&mut self, key: Key, row: Row) {
         let highest = self.epochs.entry(key.saga_id).or_insert(row.epoch);
         *highest = row.epoch.max(*highest);
-        self.inserted.push(key);
+        self.decided.push(key);
         self.rows.insert(key, row);
     }
 
@@ -196,71 +190,32 @@ impl Inbox {
         if let Some(row) = self.rows.get_mut(&key) {
             row.verdict = Verdict::Compensated;
             row.reason = Some(reason);
-            if !self.inserted.contains(&key) {
-                self.compensated.push(key);
+            if !self.decided.contains(&key) {
+                self.decided.push(key);
             }
         }
     }
 
     /// Whether this batch decided anything.
     pub fn is_unchanged(&self) -> bool {
-        self.inserted.is_empty() && self.compensated.is_empty()
+        self.decided.is_empty()
     }
 
     /// Writes what the batch decided, and its events. A conflict means that another transaction decided one of the
     /// keys first.
-    pub async fn write(mut self, tx: &mut PgConnection, events: outbox::Columns) -> Result<(), LaneError> {
-        self.sort();
-        let verdicts = Verdicts::of(&self, events);
+    pub async fn write(self, tx: &mut PgConnection, events: outbox::Columns) -> Result<(), LaneError> {
+        let decided = self.decided.len();
+        let verdicts = self.into_verdicts(events);
         let written =
             decided!(verdicts, r#"SELECT count(*) AS "count!" FROM decided"#).fetch_one(&mut *tx).await?;
-        same_count(u64::try_from(written).unwrap_or_default(), self.inserted.len())?;
-        if !self.compensated.is_empty() {
-            self.mark_compensated(tx).await?;
-        }
-        Ok(())
+        let is_ours = usize::try_from(written) == Ok(decided) || defect::is_seeded("lost_race_kept");
+        if is_ours { Ok(()) } else { Err(LaneError::Conflict) }
     }
 
-    /// What the batch decided, and its events, as columns for the statement that writes the service's rows as well;
-    /// `None` if there is more to it than new rows.
-    pub fn into_verdicts(mut self, events: outbox::Columns) -> Option<Verdicts> {
-        self.sort();
-        self.compensated.is_empty().then(|| Verdicts::of(&self, events))
+    /// What the batch decided, and its events, as columns for the statement that writes them. In one order for all
+    /// writers, so that two batches with common keys wait for each other and never in a circle.
+    pub fn into_verdicts(mut self, events: outbox::Columns) -> Verdicts {
+        self.decided.sort_unstable();
+        Verdicts::of(&self, events)
     }
-
-    /// One order for all writers, so that two batches with common keys wait for each other and never in a circle.
-    fn sort(&mut self) {
-        self.inserted.sort_unstable();
-        self.compensated.sort_unstable();
-    }
-
-    async fn mark_compensated(&self, tx: &mut PgConnection) -> Result<(), LaneError> {
-        let sagas: Vec<Uuid> = self.compensated.iter().map(|key| key.saga_id).collect();
-        let steps: Vec<i16> = self.compensated.iter().map(|key| key.step).collect();
-        let reasons: Vec<String> = self
-            .compensated
-            .iter()
-            .filter_map(|key| self.rows.get(key).and_then(|row| row.reason))
-            .map(|reason| reason.as_str().to_owned())
-            .collect();
-        let written = sqlx::query!(
-            "UPDATE inbox SET verdict = 3, reason = u.reason
-             FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS u(saga_id, step, reason)
-             WHERE inbox.saga_id = ANY($1) AND inbox.saga_id BETWEEN $4 AND $5
-               AND inbox.saga_id = u.saga_id AND inbox.step = u.step AND inbox.verdict = 1",
-            &sagas,
-            &steps,
-            &reasons,
-            sagas.first().copied().unwrap_or_default(),
-            sagas.last().copied().unwrap_or_default(),
-        )
-        .execute(tx)
-        .await?;
-        same_count(written.rows_affected(), self.compensated.len())
-    }
-}
-
-fn same_count(written: u64, wanted: usize) -> Result<(), LaneError> {
-    let is_ours = usize::try_from(written) == Ok(wanted) || defect::is_seeded("lost_race_kept");
-    if is_ours { Ok(()) } else { Err(LaneError::Conflict) }
 }

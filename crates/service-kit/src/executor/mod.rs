@@ -30,10 +30,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use books::{At, Books, Command, Done, Event, Rejection, SaveError, Undo};
+pub use books::{At, Books, Command, Done, Event, Rejection, SaveError, Undo, Wish};
 pub use first_steps::serve_first_steps;
 pub use inbox::{Key, Sagas};
-pub use optimistic::{Glimpse, Verdicts};
+pub use optimistic::{Asked, Glimpse, Verdicts};
 pub use outbox::Columns;
 pub use together::{STEPS_MAX, do_together};
 

@@ -5,10 +5,12 @@
 //! is known of their sagas and the rows that they need. The second is its own transaction and writes everything:
 //! verdicts, events and rows, each row only if it is as it was read. If one is not, or is locked, the statement fails as
 //! a whole, and the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is
-//! written.
+//! written. What is known of the batch's own keys comes with the glance, so repeated steps and compensations need no
+//! other statement.
 //!
-//! A statement of this kind never waits for a row's lock, so it takes part in no deadlock of rows. It may wait for a row
-//! that another one is inserting; it inserts in the order of the long way, verdicts last.
+//! A statement of this kind waits for no row's lock while it holds one that the long way locks later, so it takes part
+//! in no deadlock of rows. It may wait for a row that another one is inserting; it inserts in the order of the long way,
+//! verdicts last.
 
 use std::collections::HashMap;
 
@@ -17,11 +19,39 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::batch::{BookWork, Decided, Request};
-use super::books::Books;
+use super::books::{Books, Wish};
 use super::inbox::{Inbox, Key, Row, Sagas};
 use super::outbox;
-use super::rule::Due;
+use super::rule::Verdict;
 use crate::lane::LaneError;
+use crate::page::from_hex;
+
+/// What a glance asks of the inbox: all about these keys, and the epochs of all else of their sagas.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    sagas: Sagas,
+    keys: Vec<String>,
+}
+
+impl Asked {
+    /// About these.
+    pub fn of(keys: impl IntoIterator<Item = Key> + Clone) -> Self {
+        let sagas = Sagas::of(keys.clone().into_iter().map(|key| key.saga_id));
+        Self { sagas, keys: keys.into_iter().map(|key| format!("{}/{}", key.saga_id, key.step)).collect() }
+    }
+
+    /// The sagas of the keys.
+    #[must_use]
+    pub fn sagas(&self) -> &Sagas {
+        &self.sagas
+    }
+
+    /// The keys, as the statement compares them.
+    #[must_use]
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+}
 
 /// What a glance tells of the inbox.
 #[derive(Debug, Clone)]
@@ -30,6 +60,8 @@ pub struct Glimpse {
     pub now: DateTime<Utc>,
     /// Each step of the batch's sagas that is decided, with its epoch.
     pub known: HashMap<Key, i64>,
+    /// Of these, the rows of the keys that were asked about.
+    pub(super) rows: HashMap<Key, Row>,
 }
 
 impl Glimpse {
@@ -39,17 +71,41 @@ impl Glimpse {
     /// When it is not that row.
     pub fn read(now: Option<DateTime<Utc>>, known: Option<Vec<String>>) -> Result<Self, sqlx::Error> {
         let broken = || sqlx::Error::Decode("a glance at the inbox".into());
-        let known = known.ok_or_else(broken)?;
-        let known: Option<HashMap<Key, i64>> = known.iter().map(|text| read_known(text)).collect();
-        Ok(Self { now: now.ok_or_else(broken)?, known: known.ok_or_else(broken)? })
+        let mut glimpse = Self { now: now.ok_or_else(broken)?, known: HashMap::new(), rows: HashMap::new() };
+        for text in known.ok_or_else(broken)? {
+            glimpse.learn(&text).ok_or_else(broken)?;
+        }
+        Ok(glimpse)
+    }
+
+    /// A saga, a step, an epoch, and the rest of the row if it was asked about.
+    fn learn(&mut self, text: &str) -> Option<()> {
+        let mut parts = text.splitn(4, '/');
+        let key = Key { saga_id: parts.next()?.parse().ok()?, step: parts.next()?.parse().ok()? };
+        let epoch = parts.next()?.parse().ok()?;
+        self.known.insert(key, epoch);
+        if let Some(rest) = parts.next() {
+            let (verdict, reason, detail, hash, answer, effect): Rest = serde_json::from_str(rest).ok()?;
+            let row = Row {
+                verdict: Verdict::from_code(verdict)?,
+                reason: reason.map(|reason| reason.parse()).transpose().ok()?,
+                detail: detail.unwrap_or_default(),
+                hash: from_hex(&hash)?,
+                epoch,
+                command: "",
+                effect,
+                answer: from_hex(&answer)?,
+                intent: None,
+                trace: None,
+            };
+            self.rows.insert(key, row);
+        }
+        Some(())
     }
 }
 
-fn read_known(text: &str) -> Option<(Key, i64)> {
-    let mut parts = text.split('/');
-    let key = Key { saga_id: parts.next()?.parse().ok()?, step: parts.next()?.parse().ok()? };
-    Some((key, parts.next()?.parse().ok()?))
-}
+/// Verdict, reason, detail, request hash, answer, effect.
+type Rest = (i16, Option<String>, Option<String>, String, String, serde_json::Value);
 
 /// What a batch decided, as columns of the inbox and of the outbox. Written by [`decided!`](crate::decided).
 #[derive(Debug, Default)]
@@ -83,10 +139,10 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// The rows that the batch adds to the inbox.
+    /// The rows that the batch adds to the inbox, or changes.
     pub(super) fn of(inbox: &Inbox, events: outbox::Columns) -> Self {
         let mut columns = Self { events, ..Self::default() };
-        for key in &inbox.inserted {
+        for key in &inbox.decided {
             if let Some(row) = inbox.row(*key) {
                 columns.push(*key, row);
             }
@@ -123,82 +179,61 @@ impl<B: Books> BookWork<B> {
         connection: &mut PgConnection,
         items: &[Request<B::Command>],
     ) -> Result<Vec<Decided>, LaneError> {
-        let commands: Vec<&B::Command> = items.iter().map(|request| &request.command).collect();
-        let sagas = Sagas::of(items.iter().map(|request| request.key.saga_id));
-        let glanced = self.books.glance(&mut *connection, &sagas, &commands).await?;
+        let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
+        let asked = Asked::of(items.iter().map(|request| request.key));
+        let glanced = self.books.glance(&mut *connection, &asked, &wishes).await?;
         let Some((glimpse, mut world)) = glanced else { return Err(LaneError::Conflict) };
-        let mut inbox = Inbox::glimpsed(&glimpse);
+        let database_time = glimpse.now;
+        let mut inbox = Inbox::glimpsed(glimpse);
         let (mut decided, mut traces) = (Vec::with_capacity(items.len()), Vec::new());
         for request in items {
-            if glimpse.known.contains_key(&request.key) {
-                decided.push(None);
-                continue;
-            }
             let reply = self.decide(&mut inbox, &mut world, request)?;
             // What has been noted since the last one is this one's.
             traces.resize(self.books.noted(&world), request.trace);
-            decided.push(Some(Decided { reply, database_time: glimpse.now }));
+            decided.push(Decided { reply, database_time });
         }
         if !inbox.is_unchanged() {
             let events = outbox::Columns::of(self.books.events(&mut world), &traces);
             let aggregates = events.aggregates.clone();
-            let verdicts = inbox.into_verdicts(events).ok_or(LaneError::Conflict)?;
-            self.books.save_unchanged(&mut *connection, world, verdicts).await?;
+            self.books.save_unchanged(&mut *connection, world, inbox.into_verdicts(events)).await?;
             outbox::count(&aggregates, &self.metrics);
         }
-        if decided.iter().all(Option::is_some) {
-            return Ok(decided.into_iter().flatten().collect());
-        }
-        self.recall(connection, items, decided).await
-    }
-
-    /// Answers what was decided before. Only those sagas are read, and nothing is written.
-    async fn recall(
-        &self,
-        connection: &mut PgConnection,
-        items: &[Request<B::Command>],
-        decided: Vec<Option<Decided>>,
-    ) -> Result<Vec<Decided>, LaneError> {
-        let pairs = items.iter().zip(&decided);
-        let known = pairs.filter(|(_, decided)| decided.is_none()).map(|(request, _)| request.key.saga_id);
-        let inbox = Inbox::read(connection, &Sagas::of(known)).await?;
-        let database_time = inbox.now;
-        let answer = |request: &Request<B::Command>| match request.due(&inbox) {
-            Due::Answer(standing) => Ok(Decided { reply: request.answer(&inbox, standing), database_time }),
-            // Its row is gone: the long way will tell.
-            Due::Decide | Due::Forestall | Due::Undo => Err(LaneError::Conflict),
-        };
-        let answered = items.iter().zip(decided).map(|(request, decided)| match decided {
-            Some(decided) => Ok(decided),
-            None => answer(request),
-        });
-        answered.collect()
+        Ok(decided)
     }
 }
 
 /// A statement that reads, without locks, what is known of a batch's sagas, and whatever the service adds. Its rows are
 /// the service's business; `glimpse` is a table of one row, with `now` and `known`, for [`Glimpse::read`]. The service's
-/// parameters begin with `$4`.
+/// parameters begin with `$5`.
 #[macro_export]
 macro_rules! glance {
-    ($sagas:expr, $sql:literal, $($args:tt)*) => {
+    ($asked:expr, $sql:literal, $($args:tt)*) => {
         ::sqlx::query!(
             "WITH glimpse AS MATERIALIZED (
                  SELECT clock_timestamp() AS now,
-                        ARRAY(SELECT i.saga_id::text || '/' || i.step || '/' || i.epoch FROM inbox i
-                              WHERE i.saga_id = ANY($1) AND i.saga_id BETWEEN $2 AND $3) AS known
+                        ARRAY(SELECT k.key || '/' || k.epoch
+                                     || CASE WHEN k.key = ANY($4)
+                                             THEN '/' || jsonb_build_array(k.verdict, k.reason, k.detail,
+                                                                           encode(k.request_hash, 'hex'),
+                                                                           encode(k.answer, 'hex'), k.effect)::text
+                                             ELSE '' END
+                              FROM (SELECT i.saga_id || '/' || i.step AS key, i.epoch, i.verdict, i.reason, i.detail,
+                                           i.request_hash, i.answer, i.effect
+                                    FROM inbox i
+                                    WHERE i.saga_id = ANY($1) AND i.saga_id BETWEEN $2 AND $3) k) AS known
              ) "
                 + $sql,
-            $sagas.all(),
-            $sagas.first(),
-            $sagas.last(),
+            $asked.sagas().all(),
+            $asked.sagas().first(),
+            $asked.sagas().last(),
+            $asked.keys(),
             $($args)*
         )
     };
 }
 
 /// A statement that writes a batch's verdicts and events, and whatever the service adds: `decided` has one row for each
-/// verdict that was new. The service's SQL begins with a comma and more tables, or with the `SELECT` of one value; its
+/// verdict that was new, or took back what was done. The service's SQL begins with a comma and more tables, or with the `SELECT` of one value; its
 /// parameters begin with `$20`. Its `SELECT` must count `decided` last: that is when the verdicts are inserted.
 ///
 /// One statement for all tables: a round trip is a large part of what a small batch costs.
@@ -220,7 +255,9 @@ macro_rules! decided {
                              $14::bigint[], $15::text[], $16::jsonb[], $17::bytea[], $18::bytea[], $19::text[])
                       AS u(saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect, answer,
                            intent, traceparent)
-                 ON CONFLICT DO NOTHING RETURNING 1
+                 ON CONFLICT (saga_id, step) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason
+                 WHERE excluded.verdict = 3 AND inbox.verdict = 1
+                 RETURNING 1
              ) "
                 + $sql,
             &$verdicts.events.ids,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use brokerage_types::Reason;
 use serde::Serialize;
 use service_kit::executor::{
-    At, Books, Command, Done, Event, Glimpse, Rejection, Sagas, SaveError, Undo, Verdicts,
+    Asked, At, Books, Command, Done, Event, Glimpse, Rejection, SaveError, Undo, Verdicts, Wish,
 };
 use service_kit::fault::Fault;
 use sqlx::PgConnection;
@@ -156,20 +156,21 @@ impl Books for Counters {
         write(tx, world).await
     }
 
-    fn is_optimistic(&self, _: &Count) -> bool {
+    fn is_optimistic(&self, _: Wish<'_, Count>) -> bool {
         self.is_optimistic
     }
 
     async fn glance(
         &self,
         connection: &mut PgConnection,
-        sagas: &Sagas,
-        commands: &[&Count],
+        asked: &Asked,
+        wishes: &[Wish<'_, Count>],
     ) -> Result<Option<(Glimpse, World)>, sqlx::Error> {
-        let glanced = service_kit::glance!(sagas, "SELECT now, known FROM glimpse WHERE $4::boolean", true);
+        let glanced = service_kit::glance!(asked, "SELECT now, known FROM glimpse WHERE $5::boolean", true);
         let glanced = glanced.fetch_one(&mut *connection).await?;
         let unlocked = "SELECT name, value, version FROM counters WHERE name = ANY($1)";
-        let world = World::read(connection, unlocked, commands).await?;
+        let commands: Vec<&Count> = wishes.iter().map(|wish| wish.command).collect();
+        let world = World::read(connection, unlocked, &commands).await?;
         Ok(Some((Glimpse::read(glanced.now, glanced.known)?, world)))
     }
 

@@ -222,6 +222,26 @@ async fn two_replicas_lose_no_update_of_one_row() {
 }
 
 #[tokio::test]
+async fn steps_that_two_replicas_undo_at_once_are_undone_once() {
+    let bench = Bench::new().await;
+    let replica = bench.replica();
+    let contexts: Vec<StepContext> = (0..50).map(|_| saga()).collect();
+    for context in &contexts {
+        bench.step(context, add(1)).await;
+    }
+    let calls = contexts.iter().flat_map(|context| [(context, &bench.executor), (context, &replica)]);
+    let calls = calls.map(|(context, executor)| async move {
+        let context = Some(context.clone());
+        executor.compensate(&context, add(1), Reason::GaveUp.as_str()).await.unwrap().verdict()
+    });
+    let verdicts = futures::future::join_all(calls).await;
+    assert!(verdicts.into_iter().all(|verdict| verdict == Verdict::Done));
+    assert_eq!((bench.value().await, bench.events().await), (0, 100));
+    let undone = "SELECT count(*) FROM inbox WHERE verdict = 3 AND reason = 'GAVE_UP' AND answer <> ''";
+    assert_eq!(bench.number(undone).await, 50);
+}
+
+#[tokio::test]
 async fn a_caller_that_stops_waiting_disturbs_nobody() {
     let bench = Bench::new().await;
     let context = saga();
