@@ -1,6 +1,6 @@
 //! Sums up the journal while it grows: per asset, what one account gets others lose.
 //!
-//! Each sealed transaction is looked at once by each process, in the order of the book, some hundreds at a time, with
+//! Each sealed transaction is looked at once by each process, in the order of the book, some thousand at a time, with
 //! pauses: writers share the database, and would wait for a long sum. A finding stays until the process ends, and comes
 //! back with the next one, which begins at the beginning. The database refuses such a transaction; this is for the day
 //! when it does not. `audit verify` looks closer.
@@ -16,9 +16,9 @@ use service_kit::names::metric;
 use service_kit::run::Look;
 
 /// Transactions that one statement sums up.
-const BATCH: i64 = 500;
-/// Statements of one look at most, which has to keep up with what is written between two looks.
-const BATCHES_MAX: usize = 40;
+const BATCH: i64 = 2_000;
+/// Statements of one look at most: together they keep up with some thousand transactions a second.
+const BATCHES_MAX: usize = 10;
 /// Between two statements of a look.
 const PAUSE: Duration = Duration::from_millis(50);
 const NO_LABELS: &[&str] = &[];

@@ -7,8 +7,8 @@
 //! way tells what they are; so does a hold that is not as it was read.
 //!
 //! Who changes a hold waits for whoever has it, and who inserts a row that somebody else is inserting waits for him. So
-//! holds come first and verdicts last here too, as they do the long way: the counts are taken from left to right, and
-//! each makes its part of the statement run.
+//! holds come first, those that are there before new ones, and verdicts last here too, as they do the long way: the
+//! counts are taken from left to right, and each makes its part of the statement run.
 
 use service_kit::defect;
 use service_kit::executor::{Asked, Glimpse, SaveError, Verdicts, Wish};
@@ -81,16 +81,16 @@ pub(super) async fn glance(
         }
     }
     // Only now: a hold whose verdict was seen is there.
-    read_leaving_holds(connection, wishes, &mut world).await?;
-    Ok(glimpse.map(|glimpse| (glimpse, world)))
+    let is_whole = read_leaving_holds(connection, wishes, &mut world).await?;
+    Ok(glimpse.filter(|_| is_whole).map(|glimpse| (glimpse, world)))
 }
 
-/// Adds the holds that shall go, and what they are kept in.
+/// Adds the holds that shall go, and what they are kept in; whether each has a balance.
 async fn read_leaving_holds(
     connection: &mut PgConnection,
     wishes: &[Wish<'_, Command>],
     world: &mut World,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let leaving = |wish: &Wish<'_, Command>| match wish.command {
         Command::PlaceHold(command) if wish.is_undo => Some(command.hold_id.uuid()),
         Command::ReleaseHold(command) => Some(command.hold_id.uuid()),
@@ -98,16 +98,21 @@ async fn read_leaving_holds(
     };
     let ids: Vec<Uuid> = wishes.iter().filter_map(leaving).collect();
     if ids.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let rows = sqlx::query!(
-        "SELECT h.hold_id, h.customer_id, h.side, h.base_asset, h.quote_asset, h.limit_price, h.quantity,
-                h.cum_quantity, h.cum_notional, h.cum_fee, h.fee_ppm, h.fee_scale, h.placed, h.captured, h.released,
-                h.status, h.version, b.owner, b.asset, b.available, b.held, b.available_seq, b.held_seq,
-                b.version AS balance_version
-         FROM holds h JOIN balances b ON b.owner = h.customer_id
-                                         AND b.asset = CASE h.side WHEN 1 THEN h.quote_asset ELSE h.base_asset END
-         WHERE h.hold_id = ANY($1)",
+        r#"SELECT h.hold_id AS "hold_id!", h.customer_id AS "customer_id!", h.side AS "side!",
+                h.base_asset AS "base_asset!", h.quote_asset AS "quote_asset!",
+                h.limit_price AS "limit_price!", h.quantity AS "quantity!", h.cum_quantity AS "cum_quantity!",
+                h.cum_notional AS "cum_notional!", h.cum_fee AS "cum_fee!", h.fee_ppm AS "fee_ppm!",
+                h.fee_scale AS "fee_scale!", h.placed AS "placed!", h.captured AS "captured!",
+                h.released AS "released!", h.status AS "status!", h.version AS "version!",
+                b.owner AS "owner?", b.asset AS "asset?", b.available AS "available?",
+                b.held AS "held?", b.available_seq AS "available_seq?", b.held_seq AS "held_seq?",
+                b.version AS "balance_version?"
+         FROM holds h LEFT JOIN balances b ON b.owner = h.customer_id
+                                AND b.asset = CASE h.side WHEN 1 THEN h.quote_asset ELSE h.base_asset END
+         WHERE h.hold_id = ANY($1)"#,
         &ids
     )
     .fetch_all(connection)
@@ -133,19 +138,21 @@ async fn read_leaving_holds(
             version: row.version,
         })?;
         world.holds.insert(hold.id, Kept { loaded: hold.version, row: hold });
-        let balance = BalanceRow {
-            owner: row.owner,
-            asset: row.asset,
-            available: row.available,
-            held: row.held,
-            available_seq: row.available_seq,
-            held_seq: row.held_seq,
-            version: row.balance_version,
+        let (Some(owner), Some(asset), Some(available), Some(held)) =
+            (row.owner, row.asset, row.available, row.held)
+        else {
+            return Ok(false);
         };
+        let (Some(available_seq), Some(held_seq), Some(version)) =
+            (row.available_seq, row.held_seq, row.balance_version)
+        else {
+            return Ok(false);
+        };
+        let balance = BalanceRow { owner, asset, available, held, available_seq, held_seq, version };
         let (key, balance) = balance.into_parts()?;
         world.balances.insert(key, Kept { loaded: balance.version, row: balance });
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Writes holds, what they take from balances or give back, their journal and their verdicts: all of it or nothing.
@@ -156,8 +163,8 @@ pub(super) async fn save_unchanged(
     verdicts: &Verdicts,
 ) -> Result<(), SaveError> {
     let (b, h) = (BalanceColumns::of(world), HoldColumns::of(world)?);
-    if h.version.iter().zip(&h.loaded).any(|(version, loaded)| *loaded > 0 && *version != loaded + 1) {
-        // The statement knows a hold by the version before.
+    if h.version.iter().zip(&h.loaded).any(|(version, loaded)| *version != loaded + 1) {
+        // The statement knows a hold by the version before, and a new one by the first.
         return Err(SaveError::Conflict);
     }
     let (t, p) = (TxColumns::of(&world.journal), PostingColumns::of(&world.journal));

@@ -79,7 +79,9 @@ pub(super) struct HoldColumns {
 impl HoldColumns {
     pub fn of(world: &World) -> Result<Self, SaveError> {
         let mut columns = Self::default();
-        for kept in world.holds.values() {
+        // Those that others may have locked first: who waits for one has made nothing yet that another may wait for.
+        let (known, new): (Vec<_>, Vec<_>) = world.holds.values().partition(|kept| kept.loaded > 0);
+        for kept in known.into_iter().chain(new) {
             let (hold, terms) = (&kept.row, &kept.row.terms);
             if hold.version == kept.loaded {
                 continue;

@@ -243,11 +243,11 @@ pub async fn save_unchanged(
                FROM orders_locked u WHERE o.order_id = u.order_id RETURNING 1
            ), drafted AS (
                INSERT INTO orders (order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
-                   inflight_qty, canceled_qty, cum_notional, accept_seq, status, reason, version, created_by,
-                   created_at, updated_at)
+                   inflight_qty, canceled_qty, cum_notional, accept_seq, cancel_saga, cancel_found, status, reason,
+                   version, created_by, created_at, updated_at)
                SELECT order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
-                   inflight_qty, canceled_qty, cum_notional, accept_seq, status, reason, version, created_by,
-                   created_at, updated_at
+                   inflight_qty, canceled_qty, cum_notional, accept_seq, cancel_saga, cancel_found, status, reason,
+                   version, created_by, created_at, updated_at
                FROM changed WHERE stored_version = 0
                ON CONFLICT DO NOTHING RETURNING 1
            )

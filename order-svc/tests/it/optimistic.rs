@@ -151,6 +151,24 @@ async fn cancels_are_written_when_nothing_has_changed() {
 }
 
 #[tokio::test]
+async fn a_cancel_is_kept_that_came_in_the_batch_of_its_draft() {
+    let server = Server::with_xyz().await;
+    let order = draft("customer-a", Side::Buy, "10");
+    let order_id = order.order_id.parse().unwrap();
+    let mut decided = Decided::draft(&server, &order).await;
+    let saga_id = Uuid::now_v7();
+    let begin = Command::BeginCancel(BeginCancel { order_id, requested_by: "customer-a".parse().unwrap() });
+    let at = At { saga_id, step: 0, now: chrono::Utc::now() };
+    OrderBooks.execute(&mut decided.world, &at, &begin).unwrap();
+    decided.written().await.unwrap();
+    let kept = "SELECT cancel_saga FROM orders WHERE order_id = $1";
+    let mut connection = server.connection().await;
+    let kept: Option<Uuid> =
+        sqlx::query_scalar(kept).bind(order_id.uuid()).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(kept, Some(saga_id));
+}
+
+#[tokio::test]
 async fn an_order_that_was_reserved_after_the_glance_is_not_cancelled_under_the_match() {
     let server = Server::with_xyz().await;
     let (buy, sell) = server.a_crossing_pair().await;

@@ -121,7 +121,7 @@ fn remembered(orphan: Orphan, input: &sagas::Input, owner: uuid::Uuid) -> Vec<u8
 }
 
 fn note_of(saga_id: SagaId, epoch: i64, mark: Mark) -> TrailItem {
-    TrailItem { saga_id, epoch, seq: 0, entries: Vec::new(), mark: Some(mark) }
+    TrailItem { saga_id, owner: None, epoch, seq: 0, entries: Vec::new(), mark: Some(mark) }
 }
 
 /// A stored kind as a label: bounded, whatever the row says.

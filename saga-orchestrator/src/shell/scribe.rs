@@ -80,6 +80,7 @@ impl Scribe {
         self.written = self.entries.last().cloned().or(self.written.take());
         TrailItem {
             saga_id: self.saga_id,
+            owner: Some(self.owner),
             epoch: i64::try_from(self.epoch).unwrap_or(i64::MAX),
             seq: self.seq,
             entries: std::mem::take(&mut self.entries),

@@ -49,6 +49,8 @@ fn is_first(attempt: &u32) -> bool {
 pub struct TrailItem {
     /// Which saga.
     pub saga_id: SagaId,
+    /// Whose saga it is, if that matters: that it has not ended is said only by who still has it.
+    pub owner: Option<Uuid>,
     /// Under which epoch the driver started.
     pub epoch: i64,
     /// Counts this driver's items.
@@ -120,6 +122,7 @@ impl Work for Trail {
 
 struct Standing {
     saga_id: Uuid,
+    owner: Option<Uuid>,
     status: Status,
     reason: Option<Reason>,
     detail: Option<String>,
@@ -127,15 +130,15 @@ struct Standing {
 
 impl Standing {
     fn of(item: &TrailItem) -> Option<Self> {
-        let saga_id = item.saga_id.uuid();
+        let (saga_id, owner) = (item.saga_id.uuid(), item.owner);
         match item.mark.as_ref()? {
             Mark::Completed => None,
             Mark::RolledBack(reason, step) => {
                 let (reason, detail) = (Some(*reason), step.clone());
-                Some(Self { saga_id, status: Status::RolledBack, reason, detail })
+                Some(Self { saga_id, owner, status: Status::RolledBack, reason, detail })
             }
             Mark::Stands { status, reason, detail } => {
-                Some(Self { saga_id, status: *status, reason: *reason, detail: detail.clone() })
+                Some(Self { saga_id, owner, status: *status, reason: *reason, detail: detail.clone() })
             }
         }
     }
@@ -155,16 +158,21 @@ async fn mark_standings(tx: &mut PgConnection, all: &[Standing], ended: bool) ->
     let reasons: Vec<Option<String>> =
         last.values().map(|standing| standing.reason.map(|reason| reason.as_str().to_owned())).collect();
     let details: Vec<Option<String>> = last.values().map(|standing| standing.detail.clone()).collect();
+    // That a saga has ended is true whoever says so.
+    let owners: Vec<Option<Uuid>> = last.values().map(|standing| standing.owner.filter(|_| !ended)).collect();
     sqlx::query!(
         "UPDATE sagas s SET status = i.status, reason = i.reason, detail = i.detail, updated_at = clock_timestamp(),
                             ended_at = CASE WHEN $5 THEN clock_timestamp() END
-         FROM unnest($1::uuid[], $2::int2[], $3::text[], $4::text[]) AS i (saga_id, status, reason, detail)
-         WHERE s.saga_id = ANY($1) AND s.saga_id = i.saga_id AND s.ended_at IS NULL",
+         FROM unnest($1::uuid[], $2::int2[], $3::text[], $4::text[], $6::uuid[])
+              AS i (saga_id, status, reason, detail, owner)
+         WHERE s.saga_id = ANY($1) AND s.saga_id = i.saga_id AND s.ended_at IS NULL
+               AND s.owner = coalesce(i.owner, s.owner)",
         &saga_ids,
         &statuses,
         &reasons as &[Option<String>],
         &details as &[Option<String>],
         ended,
+        &owners as &[Option<Uuid>],
     )
     .execute(tx)
     .await?;

@@ -97,8 +97,8 @@ pub trait Books: Send + Sync + 'static {
     }
 
     /// Writes a world that came from a glance, and these verdicts, with one [`decided!`](crate::decided) that fails as a
-    /// whole when a row that it changes is locked or is not as it was read, or a verdict or row that it adds is there.
-    /// It must not wait for a row's lock.
+    /// whole when a row that it changes is not as it was read, or a verdict or row that it adds is there. It waits for
+    /// no row's lock, or only before it has any other, and in the order of [`Self::load`].
     ///
     /// What was read and is not written decides as of the glance. Where that is not enough, whoever changes such a row
     /// must change the version of a row that is written as well.

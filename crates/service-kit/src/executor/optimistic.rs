@@ -3,14 +3,14 @@
 //! A transaction that locks what it reads takes seven round trips, and each wakes two processes: most of what a small
 //! batch costs. Commands that are frequent and touch few rows need two statements. The first reads without locks what
 //! is known of their sagas and the rows that they need. The second is its own transaction and writes everything:
-//! verdicts, events and rows, each row only if it is as it was read. If one is not, or is locked, the statement fails as
-//! a whole, and the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is
+//! verdicts, events and rows, each row only if it is as it was read. If one is not, the statement fails as a whole, and
+//! the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is
 //! written. What is known of the batch's own keys comes with the glance, so repeated steps and compensations need no
 //! other statement.
 //!
-//! A statement of this kind waits for no row's lock while it holds one that the long way locks later, so it takes part
-//! in no deadlock of rows. It may wait for a row that another one is inserting; it inserts in the order of the long way,
-//! verdicts last.
+//! A statement of this kind skips rows that are locked, and then fails. Where it waits for one (a hold that goes), that
+//! comes before all else, in the order of the long way, so it takes part in no deadlock of rows. It may also wait for a
+//! row that another one is inserting; it inserts in the order of the long way, verdicts last.
 
 use std::collections::HashMap;
 
@@ -212,7 +212,7 @@ macro_rules! glance {
             "WITH glimpse AS MATERIALIZED (
                  SELECT clock_timestamp() AS now,
                         ARRAY(SELECT k.key || '/' || k.epoch
-                                     || CASE WHEN k.key = ANY($4)
+                                     || CASE WHEN k.key IN (SELECT unnest($4::text[]))
                                              THEN '/' || jsonb_build_array(k.verdict, k.reason, k.detail,
                                                                            encode(k.request_hash, 'hex'),
                                                                            encode(k.answer, 'hex'), k.effect)::text
