@@ -4,7 +4,7 @@ use crate::case::{BUSY, REDELIVERED};
 use crate::client::Workload;
 use crate::floor::Floor;
 use crate::memory::Memory;
-use crate::open_loop::{BAR_PART, OpenRow};
+use crate::open_loop::{BAR_PART, Of, OpenRow};
 use crate::peers;
 use crate::report::Report;
 use crate::row::{Row, Side};
@@ -147,7 +147,7 @@ fn among_mesh(report: &Report) -> Vec<Bar> {
 }
 
 fn special(report: &Report) -> Vec<Bar> {
-    let bar = OpenRow { floor: None, checkpoint: false, part: BAR_PART };
+    let bar = OpenRow { of: Of::Mesh, checkpoint: false, part: BAR_PART };
     let open = report.open.iter().find(|(row, _)| *row == bar);
     let in_flight = report.memory.as_ref().map(Memory::total_mb);
     #[expect(clippy::cast_precision_loss, reason = "a printed figure needs no more than 52 bits")]

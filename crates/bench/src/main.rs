@@ -14,6 +14,7 @@ mod collector;
 mod contract;
 mod control;
 mod cpu;
+mod disk;
 mod document;
 mod floor;
 mod history;

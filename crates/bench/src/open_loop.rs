@@ -19,6 +19,7 @@ use tonic::Status;
 use crate::Options;
 use crate::client::{Seen, Workload, order};
 use crate::control::{Control, Trial};
+use crate::disk;
 use crate::floor::Floor;
 use crate::load::{WARM_UP, connections};
 use crate::report::Report;
@@ -30,14 +31,28 @@ pub const PARTS: [u32; 4] = [25, 50, 75, 90];
 /// The part that has a bar.
 pub const BAR_PART: u32 = 50;
 const CONNECTIONS: usize = 8;
+/// Writes a second to the disk alone: as few as hardly fill it.
+const DISK_RATE: f64 = 200.0;
 /// What is unanswered by then, after the last order, is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Who is measured in an open loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// The mesh.
+    Mesh,
+    /// A control, at a part of its own most.
+    Floor(Floor),
+    /// The disk alone.
+    Disk,
+}
 
 /// One measurement's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct OpenRow {
-    /// A control instead of the mesh.
-    pub floor: Option<Floor>,
+    /// Who is measured.
+    pub of: Of,
     /// Whether Postgres writes a checkpoint meanwhile, as fast as it can.
     pub checkpoint: bool,
     /// Percent of the most that this side did in a closed loop.
@@ -53,6 +68,12 @@ pub struct OpenSample {
     pub seen: Sample,
     /// How long the checkpoint took, in milliseconds; zero without one.
     pub checkpoint_ms: f64,
+}
+
+impl OpenSample {
+    fn control(offered: f64, seen: Sample) -> Self {
+        Self { offered, seen, checkpoint_ms: 0.0 }
+    }
 }
 
 /// Sends `rate` creates a second for `time`.
@@ -106,7 +127,7 @@ pub async fn measure(
 }
 
 /// Every part of the most, without and with a checkpoint, and the part that has a bar for the floors, each of its own
-/// most; in every round. The medians.
+/// most; and the disk alone; in every round. The medians.
 ///
 /// # Errors
 /// When the mesh cannot be reached at all, or a floor fails.
@@ -122,28 +143,27 @@ pub async fn rounds(
     };
     let of_mesh = [false, true]
         .into_iter()
-        .flat_map(|checkpoint| PARTS.map(|part| OpenRow { floor: None, checkpoint, part }));
-    let of_floors = [Floor::Naive, Floor::Monolith].map(|floor| OpenRow {
-        floor: Some(floor),
-        checkpoint: false,
-        part: BAR_PART,
-    });
-    let plan: Vec<OpenRow> = of_mesh.chain(of_floors).collect();
+        .flat_map(|checkpoint| PARTS.map(|part| OpenRow { of: Of::Mesh, checkpoint, part }));
+    let controls = [Of::Floor(Floor::Naive), Of::Floor(Floor::Monolith), Of::Disk];
+    let of_controls = controls.map(|of| OpenRow { of, checkpoint: false, part: BAR_PART });
+    let plan: Vec<OpenRow> = of_mesh.chain(of_controls).collect();
     let mut samples: Vec<Vec<OpenSample>> = vec![Vec::new(); plan.len()];
     for round in 1..=options.rounds {
         for (row, taken) in plan.iter().zip(&mut samples) {
             eprintln!("round {round} of {}: open loop, {row}", options.rounds);
             let part = f64::from(row.part) / 100.0;
-            let sample = match row.floor {
-                None => measure(mesh, *row, most_of_mesh * part, options.customers, options.time()).await?,
-                Some(floor) => {
+            let sample = match row.of {
+                Of::Mesh => {
+                    measure(mesh, *row, most_of_mesh * part, options.customers, options.time()).await?
+                }
+                Of::Floor(floor) => {
                     let (most, clients) = most(report, Side::Floor(floor))?;
                     let (offered, customers) = (most * part, options.customers);
                     let trial =
                         Trial { floor, clients, customers, time: options.time(), rate: Some(offered) };
-                    let seen = control.measure(trial).await?;
-                    OpenSample { offered, seen, checkpoint_ms: 0.0 }
+                    OpenSample::control(offered, control.measure(trial).await?)
                 }
+                Of::Disk => OpenSample::control(DISK_RATE, disk::measure(DISK_RATE, options.time()).await?),
             };
             eprintln!("    {}, p99.9 {:.2} ms", sample.seen, sample.seen.p999_ms);
             taken.push(sample);
@@ -161,9 +181,10 @@ fn most(report: &Report, side: Side) -> Result<(f64, usize)> {
 
 impl fmt::Display for OpenRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = match self.floor {
-            None => "the most".to_owned(),
-            Some(floor) => format!("the {}'s own most", floor.name()),
+        let most = match self.of {
+            Of::Mesh => "the most".to_owned(),
+            Of::Floor(floor) => format!("the {}'s own most", floor.name()),
+            Of::Disk => return f.write_str("the disk alone, writes of 8 KiB"),
         };
         let checkpoint = if self.checkpoint { ", during a checkpoint" } else { "" };
         write!(f, "{} % of {most}{checkpoint}", self.part)

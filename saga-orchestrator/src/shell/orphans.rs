@@ -5,7 +5,7 @@
 //! are harmless.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brokerage_types::Reason;
 use service_kit::fault::Fault;
@@ -19,6 +19,8 @@ use crate::store::{Accepted, Intent, Store};
 
 /// A process that has just started looks back so many rounds.
 const ROUNDS_BACK: u32 = 60;
+/// Between two pages it rests for so many times as long as a page took.
+const REST: u32 = 3;
 /// The first epoch of a row; a participant that has seen a higher one says so.
 const FIRST_EPOCH: u64 = 1;
 
@@ -60,6 +62,7 @@ impl Search {
             return Ok(());
         }
         loop {
+            let begins = Instant::now();
             let span = (self.pause, self.pause * ROUNDS_BACK);
             let begun = self.inboxes.begun(participant, span, cursor).await?;
             let unknown = self.store.unknown(begun.saga_ids).await?;
@@ -73,6 +76,8 @@ impl Search {
             if !begun.has_more {
                 return Ok(());
             }
+            // Everything since the last look, as fast as it can be read, would be a burst that orders wait for.
+            tokio::time::sleep(begins.elapsed() * REST).await;
         }
     }
 

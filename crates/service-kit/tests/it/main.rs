@@ -10,6 +10,7 @@ mod executor;
 #[expect(clippy::duplicate_mod, reason = "the same promises on the other way through the executor")]
 #[path = "executor.rs"]
 mod executor_optimistic;
+mod first_steps;
 mod months;
 mod seal;
 mod serve;
