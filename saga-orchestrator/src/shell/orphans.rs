@@ -32,11 +32,11 @@ pub async fn adopt_orphans(
     meters: Meters,
 ) {
     let pause = drivers.engine().pace.anti_entropy;
-    let search = Search { drivers, store, inboxes, meters, pause };
+    let search = Search { kit, drivers, store, inboxes, meters, pause };
     let mut cursors = Participant::ALL.map(|participant| (participant, String::new()));
     loop {
         tokio::select! {
-            () = kit.shutdown.cancelled() => return,
+            () = search.kit.shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
         for (participant, cursor) in &mut cursors {
@@ -48,6 +48,7 @@ pub async fn adopt_orphans(
 }
 
 struct Search {
+    kit: Kit,
     drivers: Arc<Drivers>,
     store: Store,
     inboxes: Inboxes,
@@ -77,7 +78,10 @@ impl Search {
                 return Ok(());
             }
             // Everything since the last look, as fast as it can be read, would be a burst that orders wait for.
-            tokio::time::sleep(begins.elapsed() * REST).await;
+            tokio::select! {
+                () = self.kit.shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(begins.elapsed() * REST) => {}
+            }
         }
     }
 
