@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,18 +19,14 @@ const FILE_BYTES: usize = 16 << 20;
 /// # Errors
 /// When the directory for temporary files, in which the databases are too, cannot be written to.
 pub async fn measure(rate: f64, time: Duration) -> Result<Sample> {
-    tokio::task::spawn_blocking(move || {
-        let path = std::env::temp_dir().join(format!("mesh-bench-disk-{}", std::process::id()));
-        let measured = write(&path, rate, time);
-        std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
-        measured
-    })
-    .await
-    .context("join the writes")?
+    tokio::task::spawn_blocking(move || write(rate, time)).await.context("join the writes")?
 }
 
-fn write(path: &PathBuf, rate: f64, time: Duration) -> Result<Sample> {
-    let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+fn write(rate: f64, time: Duration) -> Result<Sample> {
+    let path = std::env::temp_dir().join(format!("mesh-bench-disk-{}", std::process::id()));
+    let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    // It is there as long as it is open: nothing is left behind, however this ends.
+    std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
     file.write_all_at(&vec![1; FILE_BYTES], 0).context("fill the file")?;
     file.sync_all().context("sync the file")?;
     let (page, mut latencies) = ([2; WRITE_BYTES], histogram()?);

@@ -55,7 +55,7 @@ pub struct OpenRow {
     pub of: Of,
     /// Whether Postgres writes a checkpoint meanwhile, as fast as it can.
     pub checkpoint: bool,
-    /// Percent of the most that this side did in a closed loop.
+    /// Percent of the most that this side did in a closed loop; means nothing for the disk.
     pub part: u32,
 }
 

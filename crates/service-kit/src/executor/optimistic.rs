@@ -4,9 +4,8 @@
 //! batch costs. Commands that are frequent and touch few rows need two statements. The first reads without locks what
 //! is known of their sagas and the rows that they need. The second is its own transaction and writes everything:
 //! verdicts, events and rows, each row only if it is as it was read. If one is not, the statement fails as a whole, and
-//! the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is
-//! written. What is known of the batch's own keys comes with the glance, so repeated steps and compensations need no
-//! other statement.
+//! the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is written. What is
+//! known of the batch's own keys comes with the glance, so repeated steps and compensations need no other statement.
 //!
 //! A statement of this kind skips rows that are locked, and then fails. Where it waits for one (a hold that goes), that
 //! comes before all else, in the order of the long way, so it takes part in no deadlock of rows. It may also wait for a
@@ -233,8 +232,9 @@ macro_rules! glance {
 }
 
 /// A statement that writes a batch's verdicts and events, and whatever the service adds: `decided` has one row for each
-/// verdict that was new, or took back what was done. The service's SQL begins with a comma and more tables, or with the `SELECT` of one value; its
-/// parameters begin with `$20`. Its `SELECT` must count `decided` last: that is when the verdicts are inserted.
+/// verdict that was new, or took back what was done. The service's SQL begins with a comma and more tables, or with the
+/// `SELECT` of one value; its parameters begin with `$20`. Its `SELECT` must count `decided` last: that is when the
+/// verdicts are inserted.
 ///
 /// One statement for all tables: a round trip is a large part of what a small batch costs.
 #[macro_export]
