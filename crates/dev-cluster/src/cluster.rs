@@ -291,7 +291,6 @@ fn settings(durable: bool) -> Vec<&'static str> {
         "max_connections=400",
         "shared_buffers=256MB",
         "max_wal_size=4GB",
-        "min_wal_size=256MB",
         "checkpoint_timeout=15min",
         "jit=off",
         "log_min_messages=warning",
@@ -299,9 +298,10 @@ fn settings(durable: bool) -> Vec<&'static str> {
         "timezone=UTC",
     ];
     settings.extend(if durable {
-        ["fsync=on", "synchronous_commit=on", "full_page_writes=on"]
+        // What a checkpoint frees is kept for later: a log file that has to be made holds up every commit.
+        ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "min_wal_size=1GB"]
     } else {
-        ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "min_wal_size=256MB"]
     });
     settings
 }
