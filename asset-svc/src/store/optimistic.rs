@@ -202,7 +202,7 @@ pub(super) async fn save_unchanged(
            ), txs_made AS (
                INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at, reason)
                SELECT * FROM unnest($45::uuid[], $46::text[], $47::text[], $48::timestamptz[], $61::text[])
-               ON CONFLICT DO NOTHING RETURNING 1
+               RETURNING 1
            ), postings_made AS (
                INSERT INTO postings (tx_id, line, owner, asset, kind, amount, account_seq, balance_after, statement_seq)
                SELECT * FROM unnest($49::uuid[], $50::smallint[], $51::text[], $52::text[], $53::smallint[],

@@ -80,11 +80,12 @@ pub async fn fill_mesh(mesh: &Mesh, customers: u32) -> Result<()> {
 ///
 /// A new cluster has none to spare: whenever one is full, a commit first writes 16 MB of zeros and waits for the disk, and
 /// all others wait for it (`XLogFileInit`), once a second at 1,500 creates a second. Later a checkpoint renames what it needs no
-/// longer. So half of what the cluster keeps is filled here, and handed on by a checkpoint.
+/// longer, so that files are made no more. As many as the cluster keeps at most are filled here, and handed on by a
+/// checkpoint.
 async fn age_log(url: &str) -> Result<()> {
     let fill = "SELECT count(pg_logical_emit_message(false, 'bench', '')), count(pg_switch_wal())
-                FROM generate_series(1, pg_size_bytes(current_setting('min_wal_size'))
-                                        / pg_size_bytes(current_setting('wal_segment_size')) / 2)";
+                FROM generate_series(1, pg_size_bytes(current_setting('max_wal_size'))
+                                        / pg_size_bytes(current_setting('wal_segment_size')))";
     execute(url, fill.to_owned()).await?;
     execute(url, "CHECKPOINT".to_owned()).await
 }

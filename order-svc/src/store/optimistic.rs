@@ -248,8 +248,7 @@ pub async fn save_unchanged(
                SELECT order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
                    inflight_qty, canceled_qty, cum_notional, accept_seq, cancel_saga, cancel_found, status, reason,
                    version, created_by, created_at, updated_at
-               FROM changed WHERE stored_version = 0
-               ON CONFLICT DO NOTHING RETURNING 1
+               FROM changed WHERE stored_version = 0 RETURNING 1
            )
            SELECT all_or_nothing((SELECT count(*) FROM counted) + (SELECT count(*) FROM moved)
                                  + (SELECT count(*) FROM drafted) + (SELECT count(*) FROM decided), $43)"#,

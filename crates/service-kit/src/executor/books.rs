@@ -217,7 +217,10 @@ impl From<SaveError> for LaneError {
 impl From<sqlx::Error> for SaveError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
-        // So says `all_or_nothing`.
-        if code.as_deref() == Some("40001") { SaveError::Conflict } else { SaveError::Database(error) }
+        match code.as_deref() {
+            // So says `all_or_nothing`; and so does the index of a row that is there already.
+            Some("40001" | "23505") => SaveError::Conflict,
+            _ => SaveError::Database(error),
+        }
     }
 }
