@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use brokerage_proto::common::v1::Side as OrderSide;
 use brokerctl::dev::Mesh;
 use serde::Serialize;
@@ -21,7 +21,7 @@ use crate::client::{Seen, Workload, order};
 use crate::control::{Control, Trial};
 use crate::disk;
 use crate::floor::Floor;
-use crate::load::{WARM_UP, connections};
+use crate::load::{self, WARM_UP, connections};
 use crate::report::Report;
 use crate::row::Side;
 use crate::sample::Sample;
@@ -137,10 +137,6 @@ pub async fn rounds(
     options: &Options,
     report: &Report,
 ) -> Result<Vec<(OpenRow, OpenSample)>> {
-    let most_of_mesh = match options.most {
-        Some(given) => given,
-        None => most(report, Side::Mesh(Workload::Create))?.0,
-    };
     let of_mesh = [false, true]
         .into_iter()
         .flat_map(|checkpoint| PARTS.map(|part| OpenRow { of: Of::Mesh, checkpoint, part }));
@@ -149,6 +145,10 @@ pub async fn rounds(
     let plan: Vec<OpenRow> = of_mesh.chain(of_controls).collect();
     let mut samples: Vec<Vec<OpenSample>> = vec![Vec::new(); plan.len()];
     for round in 1..=options.rounds {
+        let most_of_mesh = match options.most {
+            Some(given) => given,
+            None => most_now(mesh, options, report, round).await?,
+        };
         for (row, taken) in plan.iter().zip(&mut samples) {
             eprintln!("round {round} of {}: open loop, {row}", options.rounds);
             let part = f64::from(row.part) / 100.0;
@@ -170,6 +170,17 @@ pub async fn rounds(
         }
     }
     Ok(plan.into_iter().zip(samples.iter().map(|taken| median(taken))).collect())
+}
+
+/// The most sagas a second that the mesh does in a closed loop just now: a machine that others share can do twice as much
+/// in one minute as in another, and half of what it did some minutes ago is more than it can do at all.
+async fn most_now(mesh: &mut Mesh, options: &Options, report: &Report, round: usize) -> Result<f64> {
+    let (_, clients) = most(report, Side::Mesh(Workload::Create))?;
+    eprintln!("round {round} of {}: the most, with {clients} clients", options.rounds);
+    let sample = load::measure(mesh, Workload::Create, clients, options.customers, options.time()).await?;
+    eprintln!("    {sample}");
+    ensure!(sample.errors == 0, "{} creates failed while the most was measured", sample.errors);
+    Ok(sample.rate)
 }
 
 /// The most sagas a second that a side did in a closed loop, and with how many clients.
