@@ -1,7 +1,7 @@
 //! Carries steps to one participant: alone when there is one, together when several wait.
 //!
-//! There is no timer: while calls are under way, the next steps collect. A step that nobody waits for any more is not
-//! sent. When a call of several fails in a way that would make its steps poison, that may be the call's own fault
+//! While a call is under way, the next steps collect. A call may wait a moment for the other participant's
+//! ([`convoy`](super::convoy)). A step that nobody waits for any more is not sent. When a call of several fails in a way that would make its steps poison, that may be the call's own fault
 //! (an older participant does not know it, or it was too large), so its steps are unknown and go alone for a while.
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 
 use super::classify;
+use super::convoy::Place;
 use crate::engine::reply::{Answer, Reply, Trouble, TroubleKind};
 
 /// How many calls to one participant are under way at most. With one, whatever a lane is given it does in one batch;
@@ -64,11 +65,11 @@ struct Parcel<S> {
 
 impl<T: Target> Courier<T> {
     /// Starts the carrier. Must be called inside a runtime; it ends with its last handle.
-    pub fn start(target: T, deadline: Duration) -> Self {
+    pub fn start(target: T, deadline: Duration, place: Place) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let carrier = Carrier { target, deadline, alone_until: Arc::default() };
         // Not a tracked task: it holds nothing that must be brought to an end.
-        tokio::spawn(carrier.run(waiting));
+        tokio::spawn(carrier.run(waiting, place));
         Self { queue }
     }
 
@@ -94,10 +95,13 @@ struct Carrier<T> {
 }
 
 impl<T: Target> Carrier<T> {
-    async fn run(self, mut waiting: mpsc::Receiver<Parcel<T::Step>>) {
+    async fn run(self, mut waiting: mpsc::Receiver<Parcel<T::Step>>, place: Place) {
         let calls = Arc::new(Semaphore::new(CALLS_MAX));
         while let Some(first) = waiting.recv().await {
             let Ok(call) = Arc::clone(&calls).acquire_owned().await else { return };
+            // Those in the queue, and the first.
+            place.join(waiting.len() + 1).await;
+            let trip = place.leave();
             // Lets drivers that are ready to run send first, so that their steps share this call.
             tokio::task::yield_now().await;
             let most = if self.goes_alone() { 1 } else { STEPS_MAX };
@@ -110,7 +114,7 @@ impl<T: Target> Carrier<T> {
             let carrier = self.clone();
             tokio::spawn(async move {
                 carrier.deliver(parcels).await;
-                drop(call);
+                drop((trip, call));
             });
         }
     }
@@ -219,6 +223,7 @@ mod tests {
     use brokerage_proto::common::v1::{StepFault, Verdict};
     use futures::future::join_all;
 
+    use super::super::convoy;
     use super::*;
 
     /// Keeps the sizes of its calls; step 13 is refused, and it may not know calls of several.
@@ -264,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn a_lone_step_uses_its_own_rpc_and_several_share_a_call() {
         let target = Listed::default();
-        let courier = Courier::start(target.clone(), Duration::from_secs(1));
+        let courier = Courier::start(target.clone(), Duration::from_secs(1), convoy::pair().0);
         assert_eq!(courier.send(1).await.reply, Reply::Done);
         let answers = join_all((10..20).map(|step| courier.send(step))).await;
         for (step, answer) in (10..20).zip(answers) {
@@ -276,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_is_not_understood_makes_no_step_poison() {
         let target = Listed { is_old: true, ..Listed::default() };
-        let courier = Courier::start(target.clone(), Duration::from_secs(1));
+        let courier = Courier::start(target.clone(), Duration::from_secs(1), convoy::pair().0);
         for answer in join_all((0..3).map(|step| courier.send(step))).await {
             assert!(matches!(answer.reply, Reply::Unknown(_)), "{answer:?}");
         }

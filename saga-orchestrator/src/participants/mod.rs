@@ -3,6 +3,7 @@
 //! Not here: retries (`engine/drive`), and what a command does (the participants' own domain).
 
 mod classify;
+mod convoy;
 mod courier;
 mod inboxes;
 mod terms;
@@ -53,8 +54,9 @@ impl Grpc {
         let (identity, peers) = (&kit.settings.auth, &kit.settings.peers);
         let order = OrderParticipantClient::new(channel::connect(&peers.order, identity, &kit.metrics)?);
         let asset = AssetParticipantClient::new(channel::connect(&peers.asset, identity, &kit.metrics)?);
-        let order_steps = Courier::start(order.clone(), pace.attempt);
-        let asset_steps = Courier::start(asset.clone(), pace.attempt);
+        let (first, second) = convoy::pair();
+        let order_steps = Courier::start(order.clone(), pace.attempt, first);
+        let asset_steps = Courier::start(asset.clone(), pace.attempt, second);
         Ok(Self { order, asset, order_steps, asset_steps, attempt: pace.attempt })
     }
 
