@@ -1,8 +1,9 @@
 //! Carries steps to one participant: alone when there is one, together when several wait.
 //!
 //! While a call is under way, the next steps collect. A call may wait a moment for the other participant's
-//! ([`convoy`](super::convoy)). A step that nobody waits for any more is not sent. When a call of several fails in a way that would make its steps poison, that may be the call's own fault
-//! (an older participant does not know it, or it was too large), so its steps are unknown and go alone for a while.
+//! ([`convoy`](super::convoy)). A step that nobody waits for any more is not sent. When a call of several fails in a way
+//! that would make its steps poison, that may be the call's own fault (an older participant does not know it, or it was
+//! too large), so its steps are unknown and go alone for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
