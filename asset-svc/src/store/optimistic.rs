@@ -171,7 +171,8 @@ pub(super) async fn save_unchanged(
     let decisive = world.customers.iter().filter(|_| !defect::is_seeded("customer_unchecked"));
     let (customers, versions): (Vec<&str>, Vec<i64>) =
         decisive.map(|(customer_id, kept)| (customer_id.as_str(), kept.loaded)).unzip();
-    service_kit::decided!(
+    service_kit::save_decided!(
+        connection,
         verdicts,
         r#", balances_locked AS MATERIALIZED (
                SELECT r.*
@@ -255,8 +256,6 @@ pub(super) async fn save_unchanged(
         &customers as _,
         &versions,
         &t.reason as _,
-    )
-    .fetch_one(connection)
-    .await?;
+    )?;
     Ok(())
 }

@@ -210,7 +210,8 @@ pub async fn save_unchanged(
     let accept_seqs: Vec<i64> = counted.iter().map(|(listing, _)| listing.accept_seq).collect();
     let seen_accept_seqs: Vec<i64> = counted.iter().map(|(_, stored)| stored.accept_seq).collect();
     let seen_versions: Vec<i64> = counted.iter().map(|(_, stored)| stored.version).collect();
-    service_kit::decided!(
+    service_kit::save_decided!(
+        connection,
         verdicts,
         r#", changed AS MATERIALIZED (
                SELECT * FROM UNNEST($20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::numeric[],
@@ -278,8 +279,6 @@ pub async fn save_unchanged(
         verdicts.wanted(orders.len() + counted.len()),
         &o.cancel_saga as _,
         &o.cancel_found as _,
-    )
-    .fetch_one(connection)
-    .await?;
+    )?;
     Ok(())
 }

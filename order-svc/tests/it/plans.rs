@@ -59,7 +59,7 @@ async fn the_short_way_looks_everything_up_by_key_even_on_empty_tables() {
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.unwrap();
     let statements = optimistic_statements();
-    assert_eq!(statements.len(), 2, "{statements:?}");
+    assert_eq!(statements.len(), 3, "{statements:?}");
     for (statement, arguments) in statements {
         let plan = plan(&mut connection, &statement, arguments).await;
         assert!(!plan.contains("Seq Scan"), "{plan}");

@@ -116,22 +116,11 @@ pub(super) fn serve_alone(service: MeshService) -> Result<()> {
 
 fn alone<S: Service>() -> Result<(), BootError> {
     let settings = Settings::load(S::NAME, None)?;
-    // As the services themselves choose: one thread on small machines.
-    let runtime = match settings.threads.unwrap_or_else(default_threads) {
-        0 | 1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        threads => {
-            tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?
-        }
-    };
+    let runtime = service_kit::run::runtime(settings.threads)?;
     runtime.block_on(async {
         telemetry::init(&settings.telemetry);
         let shutdown = shutdown::on_signal();
         let listeners = service_kit::run::Listeners::bind(&settings).await?;
         run_until::<S>(settings, listeners, shutdown).await
     })
-}
-
-fn default_threads() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    if processors <= 2 { 1 } else { processors }
 }

@@ -164,6 +164,12 @@ impl Verdicts {
         self.traces.push(row.trace.map(|trace| trace.to_string()));
     }
 
+    /// Whether each adds a row: none takes back what was done.
+    #[must_use]
+    pub fn are_new(&self) -> bool {
+        !self.verdicts.contains(&Verdict::Compensated.code())
+    }
+
     /// How many rows a statement must write that writes these verdicts and so many rows that can be lost to others.
     #[must_use]
     pub fn wanted(&self, rows: usize) -> i64 {
@@ -240,6 +246,13 @@ macro_rules! glance {
 #[macro_export]
 macro_rules! decided {
     ($verdicts:expr, $sql:literal $(, $($args:tt)*)?) => {
+        $crate::decided!(
+            @or "ON CONFLICT (saga_id, step) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason
+                 WHERE excluded.verdict = 3 AND inbox.verdict = 1",
+            $verdicts, $sql $(, $($args)*)?
+        )
+    };
+    (@or $conflict:literal, $verdicts:expr, $sql:literal $(, $($args:tt)*)?) => {
         ::sqlx::query_scalar!(
             "WITH events AS (
                  INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, seq, traceparent)
@@ -255,9 +268,9 @@ macro_rules! decided {
                              $14::bigint[], $15::text[], $16::jsonb[], $17::bytea[], $18::bytea[], $19::text[])
                       AS u(saga_id, step, verdict, reason, detail, request_hash, epoch, command, effect, answer,
                            intent, traceparent)
-                 ON CONFLICT (saga_id, step) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason
-                 WHERE excluded.verdict = 3 AND inbox.verdict = 1
-                 RETURNING 1
+                 "
+                + $conflict
+                + " RETURNING 1
              ) "
                 + $sql,
             &$verdicts.events.ids,
@@ -284,3 +297,33 @@ macro_rules! decided {
     };
 }
 pub(super) use decided;
+
+/// Runs [`decided!`](crate::decided) on a connection, and where every verdict is new without looking first for rows that
+/// are there: in a table of months that look costs some 35 µs a batch and 2 µs a row. A row that is there all the same
+/// makes the statement fail by its key.
+#[macro_export]
+macro_rules! save_decided {
+    ($connection:expr, $verdicts:expr, $($statement:tt)*) => {
+        if $verdicts.are_new() {
+            $crate::decided!(@or "", $verdicts, $($statement)*).fetch_one($connection).await
+        } else {
+            $crate::decided!($verdicts, $($statement)*).fetch_one($connection).await
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_adds_rows_only_unless_it_takes_something_back() {
+        let of = |verdicts: &[Verdict]| Verdicts {
+            verdicts: verdicts.iter().map(|verdict| verdict.code()).collect(),
+            ..Verdicts::default()
+        };
+        assert!(of(&[]).are_new());
+        assert!(of(&[Verdict::Done, Verdict::Rejected, Verdict::Tombstone]).are_new());
+        assert!(!of(&[Verdict::Done, Verdict::Compensated]).are_new());
+    }
+}

@@ -128,8 +128,12 @@ fn start<S: Service>(line: &CommandLine) -> Result<(), BootError> {
     ended
 }
 
-/// One thread wins on small machines: the database takes the rest, and nothing has to move between threads.
-fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
+/// The runtime of a process of so many threads, or of as many as suit this machine: one thread wins on small ones, for
+/// the database takes the rest, and nothing has to move between threads.
+///
+/// # Errors
+/// What the system says.
+pub fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.unwrap_or(if processors <= PROCESSORS_OF_ONE_THREAD { 1 } else { processors });
     let mut builder = if threads <= 1 {

@@ -26,7 +26,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use command_line::run;
+pub use command_line::{run, runtime};
 pub use listeners::{Addresses, Listeners};
 pub use looks::Look;
 pub use serve::run_until;

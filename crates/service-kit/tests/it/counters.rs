@@ -198,9 +198,8 @@ async fn write_unchanged(tx: &mut PgConnection, world: World, verdicts: &Verdict
         sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;
     }
     write(tx, world).await?;
-    service_kit::decided!(verdicts, "SELECT all_or_nothing(count(*), $20) FROM decided", verdicts.wanted(0))
-        .fetch_one(tx)
-        .await?;
+    let wanted = verdicts.wanted(0);
+    service_kit::save_decided!(tx, verdicts, "SELECT all_or_nothing(count(*), $20) FROM decided", wanted)?;
     Ok(())
 }
 
