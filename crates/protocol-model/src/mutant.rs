@@ -1,6 +1,6 @@
 //! Weaker protocols. The model must notice every one of them; the services never see them.
 //!
-//! The table is `protocol.md` §3. What a mutant changes at a participant is here, around the real rule; what it
+//! What a mutant changes at a participant is here, around the real rule; what it
 //! changes in a driver is in `model/plan.rs`.
 
 use service_kit::executor::rule::{self, Asked, Due, Operation, Standing, Stored};

@@ -15,11 +15,11 @@ pub mod order;
 pub mod rejection;
 pub mod suspend;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
 
-/// What an order is (domain.md §5.2).
+/// What an order is (docs/rules.md).
 pub use brokerage_types::OrderStatus as Status;
 pub use event::{Change, OrderEvent};
 pub use order::{Cancel, Order, Terms};

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use service_kit::executor::Event;
 
 use crate::domain::matching::{Deal, Match, MatchState};
-use crate::domain::{Changed, Order, OrderEvent, Rejection};
+use crate::domain::{Changed, Order, OrderEvent, Rejection, Terms};
 
 /// The aggregate of order events.
 pub const ORDER: &str = "order";
@@ -122,9 +122,16 @@ impl World {
         self.listings.get(symbol).map(|l| &l.definition).or_else(|| self.definitions.get(symbol))
     }
 
-    /// Orders that are new, or not as they are in the database.
+    /// Orders that are new, or not as they are in the database. New ones come last, by customer and label: whoever
+    /// inserts waits for whoever inserts the same label, so all have to insert in the order of labels.
     pub fn changed_orders(&self) -> Vec<&HeldOrder> {
-        self.orders.values().filter(|held| held.stored_version != Some(held.order.version)).collect()
+        let is_changed = |held: &&HeldOrder| held.stored_version != Some(held.order.version);
+        let mut changed: Vec<&HeldOrder> = self.orders.values().filter(is_changed).collect();
+        changed.sort_by_key(|&held| {
+            let Terms { customer, client_order_id, .. } = &held.order.terms;
+            held.stored_version.is_none().then_some((customer, client_order_id))
+        });
+        changed
     }
 
     /// Listings whose counters are not as they are in the database, with what is there.
@@ -182,5 +189,30 @@ impl World {
                 self.broken = Some(format!("an event of {} cannot be written: {error}", event.order_id))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::create;
+    use crate::domain::tests::fixture::{instrument, now, terms};
+
+    #[test]
+    fn new_orders_are_written_in_the_order_of_their_labels_and_known_ones_first() {
+        let mut world = World::default();
+        for (id, customer, label) in
+            [(1, "bob", "a"), (2, "alice", "c"), (3, "alice", "b"), (4, "alice", "a")]
+        {
+            let mut terms = terms(id, customer, Side::Buy, "10");
+            terms.client_order_id = label.parse().unwrap();
+            world.put(create::draft(&terms, Some(&instrument()), now()).unwrap());
+        }
+        if let Some(known) = world.orders.values_mut().next() {
+            known.stored_version = Some(0);
+        }
+        let ids: Vec<u128> =
+            world.changed_orders().iter().map(|h| h.order.terms.order_id.uuid().as_u128()).collect();
+        assert_eq!(ids, [1, 4, 3, 2]);
     }
 }

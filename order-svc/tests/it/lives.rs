@@ -1,4 +1,4 @@
-//! Whole lives of orders, and the races of domain.md §5.4 through the real server.
+//! Whole lives of orders, and the races of docs/rules.md through the real server.
 
 use brokerage_proto::common::v1::{Side, Verdict};
 use brokerage_proto::order::v1::OrderStatus;

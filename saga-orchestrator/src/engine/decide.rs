@@ -1,4 +1,4 @@
-//! What to do next: the rules of `protocol.md` §3 as one pure function of what is known.
+//! What to do next: the rules of a saga as one pure function of what is known.
 //!
 //! The pivot decides a saga's fate, so giving up begins by forestalling the pivot. Only a recorded refusal makes that
 //! unnecessary, because nobody can get past it. Not here: time, patience, counting of failures (`drive`).

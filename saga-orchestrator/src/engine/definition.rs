@@ -63,7 +63,7 @@ pub struct Retriable<I> {
 /// How long a saga asks for an answer before it gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// The budget of `protocol.md` §6: somebody is waiting.
+    /// A budget (`engine/pace.rs`): somebody is waiting.
     Budget,
     /// For ever.
     Endless,

@@ -1,4 +1,4 @@
-//! How long, how often, how soon again: the numbers of `protocol.md` §6, all scaled by one factor.
+//! How long, how often, how soon again: numbers, all scaled by one factor.
 //!
 //! Correctness needs none of them.
 

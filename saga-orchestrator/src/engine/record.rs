@@ -1,6 +1,6 @@
 //! What a driver tells the outside while it drives: notes for people, hints for the next driver.
 //!
-//! All of it may be lost; see `protocol.md` §3 rule 6.
+//! All of it may be lost: the next driver starts from the first step, and the participants tell it what they decided.
 
 use std::time::Duration;
 

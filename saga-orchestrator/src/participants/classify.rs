@@ -1,4 +1,4 @@
-//! What an answer of the wire means: the two tables of `protocol.md` §5.
+//! What an answer of the wire means: one table for verdicts, one for statuses.
 //!
 //! What a participant knows travels in an OK reply. Every other status is unknown, because tonic invents them too;
 //! some only say that asking again is pointless.

@@ -1,4 +1,4 @@
-//! Participants as `protocol.md` §4 describes them, in memory, with faults at chosen attempts.
+//! Participants that keep to the rules of the inbox, in memory, with faults at chosen attempts.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! The table of rows: `protocol.md` §12, as far as it is about running processes.
+//! The table of rows, as far as it is about running processes; docs/reliability.md tells what each is.
 
 mod steps;
 mod strays;

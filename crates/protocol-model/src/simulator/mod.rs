@@ -1,4 +1,4 @@
-//! Many sagas at once in virtual time, with every fault of `protocol.md` §1 drawn from a seed.
+//! Many sagas at once in virtual time, with every fault that is tolerated drawn from a seed.
 //!
 //! The real engine loop drives; the participants are the services' own books; the network, the processes and their
 //! leases are played here. A *safety* phase with faults, in which nothing wrong may ever happen, is followed by a

@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::books::{At, Books, Command, Rejection, Undo, Wish};
-use super::inbox::{Inbox, Key, Row, Sagas};
+use super::inbox::{self, Inbox, Key, Row, Sagas};
+use super::memory::Memory;
 use super::outbox;
 use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
 use crate::defect;
@@ -43,13 +44,26 @@ pub(super) struct Request<C> {
 /// What is known afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
-    Done { answer: Vec<u8>, replayed: bool },
-    Rejected { reason: Reason, message: String, replayed: bool },
-    Tombstone { reason: Reason },
+    Done {
+        answer: Vec<u8>,
+        replayed: bool,
+    },
+    Rejected {
+        reason: Reason,
+        message: String,
+        replayed: bool,
+    },
+    Tombstone {
+        reason: Reason,
+    },
     Refused,
     Expired,
-    StaleEpoch { highest: i64 },
+    StaleEpoch {
+        highest: i64,
+    },
     Mismatch,
+    /// Not decided as far as is known, but what was decided about so old a saga may be forgotten.
+    Forgotten,
 }
 
 impl Reply {
@@ -63,6 +77,7 @@ impl Reply {
             Reply::Expired => ("EXPIRED", None, false),
             Reply::StaleEpoch { .. } => ("STALE_EPOCH", None, false),
             Reply::Mismatch => ("MISMATCH", None, true),
+            Reply::Forgotten => ("FORGOTTEN", None, false),
         }
     }
 }
@@ -78,13 +93,14 @@ pub(super) struct Decided {
 pub(super) struct BookWork<B: Books> {
     pub books: Arc<B>,
     pub metrics: Metrics,
+    memory: Memory,
     /// How many batches still go the long way, after one that met a conflict on the short one.
     wary: AtomicU32,
 }
 
 impl<B: Books> BookWork<B> {
-    pub fn new(books: Arc<B>, metrics: &Metrics) -> Self {
-        Self { books, metrics: metrics.clone(), wary: AtomicU32::new(0) }
+    pub fn new(books: Arc<B>, memory: Memory, metrics: &Metrics) -> Self {
+        Self { books, memory, metrics: metrics.clone(), wary: AtomicU32::new(0) }
     }
 
     /// Decides one request. `Err` only for what is broken; it fails the batch.
@@ -97,6 +113,9 @@ impl<B: Books> BookWork<B> {
         let due = request.due(inbox);
         match due {
             Due::Answer(standing) => Ok(request.answer(inbox, standing)),
+            Due::Decide | Due::Forestall if !self.memory.reaches(request.key.saga_id, inbox.now) => {
+                Ok(Reply::Forgotten)
+            }
             Due::Decide => self.decide_first(inbox, world, request),
             Due::Forestall | Due::Undo => {
                 self.undo(inbox, world, request, due)?;
@@ -309,7 +328,9 @@ impl<B: Books> BookWork<B> {
                     Err(LaneError::Fault("an open request was left out".to_owned()))
                 }
             };
-            return items.iter().map(answer).collect();
+            let decided = items.iter().map(answer).collect();
+            inbox::confirm(tx).await?;
+            return decided;
         }
         let mut world = self.books.load(tx, &open).await?;
         let mut decided = Vec::with_capacity(items.len());
@@ -326,6 +347,8 @@ impl<B: Books> BookWork<B> {
             self.books.save(tx, world).await?;
             inbox.write(tx, events).await?;
             outbox::count(&aggregates, &self.metrics);
+        } else if items.iter().any(|request| inbox.row(request.key).is_some()) {
+            inbox::confirm(tx).await?;
         }
         Ok(decided)
     }

@@ -3,27 +3,21 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::clock::SharedClock;
-use crate::run::Kit;
-
-/// Refused this much before it is forgotten, so that no two clocks can disagree about it.
+/// Refused this much before it is forgotten, so that an attempt under way cannot outlive its month.
 const MARGIN: TimeDelta = TimeDelta::days(1);
 
 /// What the inbox remembers. Nothing is forgotten unless settings say so.
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Memory {
-    clock: SharedClock,
-    days: Option<u32>,
+    /// After so many days of a saga's own age; `None`: never.
+    pub days: Option<u32>,
 }
 
 impl Memory {
-    pub fn of(kit: &Kit) -> Self {
-        Self { clock: kit.clock.clone(), days: kit.settings.retention.inbox_days }
-    }
-
-    /// Whether everything that was ever decided about this saga is still known.
-    pub fn reaches(&self, saga_id: Uuid) -> bool {
-        self.days.is_none_or(|days| is_known(saga_id, days, self.clock.now()))
+    /// Whether everything that was ever decided about this saga is still known. `now` is the clock of the database,
+    /// which forgets by it.
+    pub fn reaches(self, saga_id: Uuid, now: DateTime<Utc>) -> bool {
+        self.days.is_none_or(|days| is_known(saga_id, days, now))
     }
 }
 

@@ -72,14 +72,12 @@ pub struct Answered {
 /// A handle to a service's write path. Clones share it.
 pub struct Executor<B: Books> {
     lanes: Arc<[Lane<BookWork<B>>]>,
-    memory: memory::Memory,
     metrics: Metrics,
 }
 
 impl<B: Books> Clone for Executor<B> {
     fn clone(&self) -> Self {
-        let (memory, metrics) = (self.memory.clone(), self.metrics.clone());
-        Self { lanes: Arc::clone(&self.lanes), memory, metrics }
+        Self { lanes: Arc::clone(&self.lanes), metrics: self.metrics.clone() }
     }
 }
 
@@ -88,10 +86,11 @@ impl<B: Books> Executor<B> {
     pub fn start(kit: &Kit, books: B) -> Self {
         let books = Arc::new(books);
         lag::watch(kit);
+        let memory = memory::Memory { days: kit.settings.retention.inbox_days };
         let lanes = (0..kit.settings.database.lanes.max(1))
-            .map(|_| Lane::start(kit, "executor", BookWork::new(Arc::clone(&books), &kit.metrics)))
+            .map(|_| Lane::start(kit, "executor", BookWork::new(Arc::clone(&books), memory, &kit.metrics)))
             .collect();
-        Self { lanes, memory: memory::Memory::of(kit), metrics: kit.metrics.clone() }
+        Self { lanes, metrics: kit.metrics.clone() }
     }
 
     /// Does a saga step, or answers what was decided about it before.
@@ -105,8 +104,8 @@ impl<B: Books> Executor<B> {
         context: &Option<wire::StepContext>,
         command: B::Command,
     ) -> ApiResult<wire::StepReply> {
-        let context = Context::read(context, &self.memory)?;
-        Ok(self.submit(context, Operation::Do, command).await?.into_wire())
+        let context = Context::read(context)?;
+        self.submit(context, Operation::Do, command).await?.into_wire()
     }
 
     /// Undoes a saga step, or makes sure that it never runs. A pivot that has run refuses.
@@ -121,11 +120,11 @@ impl<B: Books> Executor<B> {
         command: B::Command,
         reason: &str,
     ) -> ApiResult<wire::StepReply> {
-        let context = Context::read(context, &self.memory)?;
+        let context = Context::read(context)?;
         let reason = reason.parse::<Reason>().map_err(|_| {
             Refusal::new(Reason::FieldInvalid, format!("`{reason}` is not a reason of the catalogue"))
         })?;
-        Ok(self.submit(context, Operation::Compensate(reason), command).await?.into_wire())
+        self.submit(context, Operation::Compensate(reason), command).await?.into_wire()
     }
 
     /// Does a command that touches this service only, at most once per (caller, RPC, request id).
@@ -147,7 +146,11 @@ impl<B: Books> Executor<B> {
             )
             .with("request_id", once.request_id)
             .into()),
-            Reply::Tombstone { .. } | Reply::Refused | Reply::Expired | Reply::StaleEpoch { .. } => {
+            Reply::Tombstone { .. }
+            | Reply::Refused
+            | Reply::Expired
+            | Reply::StaleEpoch { .. }
+            | Reply::Forgotten => {
                 Err(Fault::internal("answer a one-service command", UnexpectedReply).into())
             }
         }
@@ -228,13 +231,14 @@ struct Context {
 }
 
 impl Context {
-    fn read(context: &Option<wire::StepContext>, memory: &memory::Memory) -> Result<Self, Refusal> {
-        let invalid = |what: &str| Refusal::new(Reason::FieldInvalid, format!("context: {what}"));
+    fn invalid(what: &str) -> Refusal {
+        Refusal::new(Reason::FieldInvalid, format!("context: {what}"))
+    }
+
+    fn read(context: &Option<wire::StepContext>) -> Result<Self, Refusal> {
+        let invalid = Self::invalid;
         let context = context.as_ref().ok_or_else(|| invalid("missing"))?;
         let saga_id = Uuid::parse_str(&context.saga_id).map_err(|_| invalid("saga_id is not a UUID"))?;
-        if !memory.reaches(saga_id) {
-            return Err(invalid("the saga is older than what is remembered of steps"));
-        }
         let step = i16::try_from(context.step).map_err(|_| invalid("step is too large"))?;
         let epoch = i64::try_from(context.epoch).map_err(|_| invalid("epoch is too large"))?;
         let not_after = match &context.not_after {
@@ -265,7 +269,7 @@ impl Context {
 }
 
 impl Decided {
-    fn into_wire(self) -> wire::StepReply {
+    fn into_wire(self) -> ApiResult<wire::StepReply> {
         let (verdict, reason, highest_epoch) = match self.reply {
             Reply::Done { .. } => (wire::Verdict::Done, String::new(), 0),
             Reply::Rejected { reason, .. } => (wire::Verdict::Rejected, reason.as_str().to_owned(), 0),
@@ -274,13 +278,17 @@ impl Decided {
             Reply::Expired => (wire::Verdict::Expired, String::new(), 0),
             Reply::StaleEpoch { highest } => (wire::Verdict::StaleEpoch, String::new(), highest),
             Reply::Mismatch => (wire::Verdict::Mismatch, String::new(), 0),
+            Reply::Forgotten => {
+                let refusal = Context::invalid("the saga is older than what is remembered of steps");
+                return Err(refusal.into());
+            }
         };
-        wire::StepReply {
+        Ok(wire::StepReply {
             verdict: verdict.into(),
             reason,
             database_time: Some(timestamp(self.database_time)),
             highest_epoch: u64::try_from(highest_epoch).unwrap_or_default(),
-        }
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::batch::{BookWork, Decided, Request};
 use super::books::{Books, Wish};
-use super::inbox::{Inbox, Key, Row, Sagas};
+use super::inbox::{self, Inbox, Key, Row, Sagas};
 use super::outbox;
 use super::rule::Verdict;
 use crate::lane::LaneError;
@@ -202,6 +202,8 @@ impl<B: Books> BookWork<B> {
             let aggregates = events.aggregates.clone();
             self.books.save_unchanged(&mut *connection, world, inbox.into_verdicts(events)).await?;
             outbox::count(&aggregates, &self.metrics);
+        } else if items.iter().any(|request| inbox.row(request.key).is_some()) {
+            inbox::confirm(connection).await?;
         }
         Ok(decided)
     }

@@ -209,6 +209,27 @@ async fn a_poison_command_hurts_only_itself() {
 }
 
 #[tokio::test]
+async fn a_poison_command_costs_its_companions_few_transactions() {
+    let bench = Bench::new().await;
+    let kit = kit(&bench.database.url);
+    let executor = Executor::start(&kit, counters());
+    // Handed over one after another before the lane is woken: one batch.
+    let calls = (0..64).map(|n| {
+        let command = if n == 23 { Count::Poison } else { add(1) };
+        let executor = &executor;
+        async move { executor.step(&Some(saga()), command).await.is_ok() }
+    });
+    let answers = futures::future::join_all(calls).await;
+    assert_eq!(answers.iter().filter(|done| **done).count(), 63);
+    assert_eq!(bench.value().await, 63);
+    let metrics = kit.metrics.render();
+    let batches =
+        metrics.lines().find_map(|line| line.strip_prefix("lane_batch_items_count{lane=\"executor\"} "));
+    // All, then both halves of each part that holds it: 64, 32, 16, 8, 4, 2.
+    assert_eq!(batches, Some("13"));
+}
+
+#[tokio::test]
 async fn two_replicas_lose_no_update_of_one_row() {
     let bench = Bench::new().await;
     let replica = bench.replica();

@@ -15,3 +15,4 @@ mod months;
 mod seal;
 mod serve;
 mod small;
+mod standby;

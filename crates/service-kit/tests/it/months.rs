@@ -127,3 +127,15 @@ async fn a_step_that_may_be_forgotten_is_refused_and_not_done_again() {
     }
     assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 1);
 }
+
+#[tokio::test]
+async fn what_is_still_known_is_told_however_old_it_is() {
+    let shelf = Shelf::new().await;
+    let old = Some(step(DAY * 31));
+    let before = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
+    before.step(&old, add()).await.unwrap();
+    for is_optimistic in [false, true] {
+        let executor = Executor::start(&shelf.kit(Some(30)), Counters { is_optimistic });
+        assert_eq!(executor.step(&old, add()).await.unwrap().verdict(), Verdict::Done);
+    }
+}

@@ -123,6 +123,12 @@ pub const DEFECTS: &[Defect] = &[
     ),
     service(
         KIT,
+        "replay_not_confirmed",
+        "a verdict is told again before the standby has it",
+        "standby::a_verdict_that_is_told_again_waits_for_the_standby_as_the_first_did",
+    ),
+    service(
+        KIT,
         "event_forgotten",
         "a change leaves no event",
         "executor::a_repeated_step_gets_its_first_verdict_and_changes_nothing",

@@ -1,6 +1,6 @@
 //! The state machine, checked: every (situation × command), the races by name, and A11 by random histories.
 
-mod fixture;
+pub mod fixture;
 mod histories;
 mod pairs;
 mod races;

@@ -1,4 +1,4 @@
-//! The races of domain.md §5.4, with the interleaving forced.
+//! The races of docs/rules.md (O-5 to O-20), with the interleaving forced.
 
 use brokerage_types::Reason;
 

@@ -1,6 +1,6 @@
 //! The driver's patience: pauses, budgets, giving up, parking, and coming back.
 //!
-//! Correctness needs none of it; see `protocol.md` §6 for the numbers.
+//! Correctness needs none of it; `engine/pace.rs` has the numbers.
 
 use std::time::Duration;
 

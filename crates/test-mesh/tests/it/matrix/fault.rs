@@ -54,7 +54,7 @@ impl Fault {
         Fault::AlterCompensation,
     ];
 
-    /// The rules of `protocol.md` §3: the pivot decides. A step that nothing takes back cannot turn a saga round.
+    /// The pivot decides. A step that nothing takes back cannot turn a saga round.
     pub fn ending(self, role: Role) -> Ending {
         let may_turn_round = match self {
             Fault::Repeat
