@@ -263,9 +263,15 @@ impl Context {
         let request_id = fields.finish(request_id)?;
         // The parts are separated by a character that neither a subject nor an RPC name may hold.
         let name = format!("{}\n{}\n{request_id}", once.caller, once.rpc);
-        let saga_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+        let saga_id = once_id(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()));
         Ok(Self { key: Key { saga_id, step: 0 }, epoch: 0, not_after: None, intent: None })
     }
+}
+
+/// Sets the first bit, which no saga's number has: commands that are no saga's steps have a partition of their own
+/// (`0011_once.sql`).
+fn once_id(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128() | 1 << 127)
 }
 
 impl Decided {

@@ -6,7 +6,7 @@ use brokerage_proto::common::v1::{StepContext, Verdict};
 use brokerage_types::Reason;
 use dev_cluster::TestDatabase;
 use service_kit::database::kit_migrations;
-use service_kit::executor::Executor;
+use service_kit::executor::{Executor, Once};
 use service_kit::fault::ApiError;
 use service_kit::months;
 use service_kit::run::Kit;
@@ -27,6 +27,14 @@ const LONG_AGO: &str = "
 const SAMPLED_MUCH: &str = "
     SELECT count(*) FROM pg_partition_tree('inbox') AS part JOIN pg_attribute a ON a.attrelid = part.relid
     WHERE a.attnum > 0 AND a.attstattarget <> 10";
+/// Undoes `0011_once.sql`: what is no saga's step is in the rest, with either first bit.
+const ONCE_UNDONE: &str = "
+    ALTER TABLE inbox DETACH PARTITION inbox_once;
+    UPDATE inbox_once
+    SET saga_id = overlay(saga_id::text PLACING to_hex(('x' || left(saga_id::text, 1))::bit(4)::integer & 7) FROM 1 FOR 1)::uuid
+    WHERE right(saga_id::text, 1) < '8';
+    INSERT INTO inbox SELECT * FROM inbox_once;
+    DROP TABLE inbox_once";
 const PARTITIONS: &str = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass";
 
 struct Shelf {
@@ -74,7 +82,7 @@ async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
     let mut shelf = Shelf::new().await;
     let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
     let made = shelf.number(PARTITIONS).await;
-    assert_eq!(made, 4, "this month, two more, and the rest");
+    assert_eq!(made, 5, "this month, two more, what is no saga's step, and the rest");
     let this_month =
         "SELECT format('DROP TABLE inbox_y%s', to_char(now() AT TIME ZONE 'UTC', 'YYYY\"m\"MM'))";
     let drop: String = sqlx::query_scalar(this_month).fetch_one(&mut shelf.connection).await.unwrap();
@@ -90,6 +98,28 @@ async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
     assert_eq!(shelf.number("SELECT count(*) FROM inbox_rest").await, 0);
     assert_eq!(executor.step(&context, add()).await.unwrap().verdict(), Verdict::Done);
     assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 1, "it was remembered");
+}
+
+#[tokio::test]
+async fn what_is_no_sagas_step_is_kept_apart_and_remembered_from_before_that() {
+    let mut shelf = Shelf::new().await;
+    let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
+    let ids: Vec<String> = (0..16).map(|_| Uuid::new_v4().to_string()).collect();
+    let once = |request_id| Once { caller: "alice", rpc: "Add", request_id };
+    for id in &ids {
+        assert!(!executor.once(once(id), add()).await.unwrap().replayed);
+    }
+    assert_eq!(shelf.number("SELECT count(*) FROM inbox_once").await, 16);
+    shelf.run(ONCE_UNDONE).await;
+    assert_eq!(shelf.number("SELECT count(*) FROM inbox_rest").await, 16);
+
+    shelf.run(include_str!("../../migrations/0011_once.sql")).await;
+    assert_eq!(shelf.number(SAMPLED_MUCH).await, 0);
+    for id in &ids {
+        assert!(executor.once(once(id), add()).await.unwrap().replayed);
+    }
+    assert_eq!(shelf.number("SELECT count(*) FROM inbox_once").await, 16);
+    assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 16);
 }
 
 #[tokio::test]
@@ -110,7 +140,7 @@ async fn a_month_goes_when_it_ended_long_enough_ago_and_nothing_else_does() {
     let kit = shelf.kit(Some(365));
     kit.shutdown.cancel();
     months::keep(kit, "inbox", Some(365)).await;
-    assert_eq!(shelf.number(PARTITIONS).await, 4);
+    assert_eq!(shelf.number(PARTITIONS).await, 5);
     assert_eq!(shelf.number("SELECT count(*) FROM inbox").await, 3);
 }
 
