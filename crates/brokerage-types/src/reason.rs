@@ -1,4 +1,5 @@
-//! The catalogue of reasons: every answer other than success carries one of these.
+//! The catalogue of reasons: every refusal of ours carries one of these. `METHOD_UNKNOWN` and bare gRPC codes come from the
+//! transport, and from what is between us and our callers.
 //!
 //! One table makes the enum, the names, the classes and the list, so they cannot drift apart. A reason's class
 //! says what kind of answer it is; which gRPC code that becomes is for the services to say.

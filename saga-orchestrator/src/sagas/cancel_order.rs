@@ -8,7 +8,7 @@
 //! | `confirm_cancel` | order   | retriable     | –                          |
 //!
 //! `await_drain` answers *not now* while a match is in flight or the order is still being created, so the hold is
-//! never released under a trade. It refuses with TOO_LATE when the order got filled or rejected meanwhile.
+//! never released under a trade. It refuses with TOO_LATE_TO_CANCEL when the order got filled or rejected meanwhile.
 
 use brokerage_types::{Actor, HoldId, OrderId};
 use serde::{Deserialize, Serialize};

@@ -63,7 +63,7 @@ pub(super) enum Reply {
     },
     Mismatch,
     /// Not decided as far as is known, but what was decided about so old a saga may be forgotten.
-    Forgotten,
+    TooOld,
 }
 
 impl Reply {
@@ -77,7 +77,7 @@ impl Reply {
             Reply::Expired => ("EXPIRED", None, false),
             Reply::StaleEpoch { .. } => ("STALE_EPOCH", None, false),
             Reply::Mismatch => ("MISMATCH", None, true),
-            Reply::Forgotten => ("FORGOTTEN", None, false),
+            Reply::TooOld => ("TOO_OLD", None, false),
         }
     }
 }
@@ -114,7 +114,7 @@ impl<B: Books> BookWork<B> {
         match due {
             Due::Answer(standing) => Ok(request.answer(inbox, standing)),
             Due::Decide | Due::Forestall if !self.memory.reaches(request.key.saga_id, inbox.now) => {
-                Ok(Reply::Forgotten)
+                Ok(Reply::TooOld)
             }
             Due::Decide => self.decide_first(inbox, world, request),
             Due::Forestall | Due::Undo => {

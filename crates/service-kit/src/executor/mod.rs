@@ -105,7 +105,7 @@ impl<B: Books> Executor<B> {
         command: B::Command,
     ) -> ApiResult<wire::StepReply> {
         let context = Context::read(context)?;
-        self.submit(context, Operation::Do, command).await?.into_wire()
+        Ok(self.submit(context, Operation::Do, command).await?.into_wire())
     }
 
     /// Undoes a saga step, or makes sure that it never runs. A pivot that has run refuses.
@@ -124,7 +124,7 @@ impl<B: Books> Executor<B> {
         let reason = reason.parse::<Reason>().map_err(|_| {
             Refusal::new(Reason::FieldInvalid, format!("`{reason}` is not a reason of the catalogue"))
         })?;
-        self.submit(context, Operation::Compensate(reason), command).await?.into_wire()
+        Ok(self.submit(context, Operation::Compensate(reason), command).await?.into_wire())
     }
 
     /// Does a command that touches this service only, at most once per (caller, RPC, request id).
@@ -150,9 +150,7 @@ impl<B: Books> Executor<B> {
             | Reply::Refused
             | Reply::Expired
             | Reply::StaleEpoch { .. }
-            | Reply::Forgotten => {
-                Err(Fault::internal("answer a one-service command", UnexpectedReply).into())
-            }
+            | Reply::TooOld => Err(Fault::internal("answer a one-service command", UnexpectedReply).into()),
         }
     }
 
@@ -231,12 +229,8 @@ struct Context {
 }
 
 impl Context {
-    fn invalid(what: &str) -> Refusal {
-        Refusal::new(Reason::FieldInvalid, format!("context: {what}"))
-    }
-
     fn read(context: &Option<wire::StepContext>) -> Result<Self, Refusal> {
-        let invalid = Self::invalid;
+        let invalid = |what: &str| Refusal::new(Reason::FieldInvalid, format!("context: {what}"));
         let context = context.as_ref().ok_or_else(|| invalid("missing"))?;
         let saga_id = Uuid::parse_str(&context.saga_id).map_err(|_| invalid("saga_id is not a UUID"))?;
         let step = i16::try_from(context.step).map_err(|_| invalid("step is too large"))?;
@@ -275,7 +269,7 @@ fn once_id(id: Uuid) -> Uuid {
 }
 
 impl Decided {
-    fn into_wire(self) -> ApiResult<wire::StepReply> {
+    fn into_wire(self) -> wire::StepReply {
         let (verdict, reason, highest_epoch) = match self.reply {
             Reply::Done { .. } => (wire::Verdict::Done, String::new(), 0),
             Reply::Rejected { reason, .. } => (wire::Verdict::Rejected, reason.as_str().to_owned(), 0),
@@ -284,17 +278,14 @@ impl Decided {
             Reply::Expired => (wire::Verdict::Expired, String::new(), 0),
             Reply::StaleEpoch { highest } => (wire::Verdict::StaleEpoch, String::new(), highest),
             Reply::Mismatch => (wire::Verdict::Mismatch, String::new(), 0),
-            Reply::Forgotten => {
-                let refusal = Context::invalid("the saga is older than what is remembered of steps");
-                return Err(refusal.into());
-            }
+            Reply::TooOld => (wire::Verdict::TooOld, String::new(), 0),
         };
-        Ok(wire::StepReply {
+        wire::StepReply {
             verdict: verdict.into(),
             reason,
             database_time: Some(timestamp(self.database_time)),
             highest_epoch: u64::try_from(highest_epoch).unwrap_or_default(),
-        })
+        }
     }
 }
 

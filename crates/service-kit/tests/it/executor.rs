@@ -206,6 +206,9 @@ async fn a_poison_command_hurts_only_itself() {
     assert_eq!(bench.value().await, 20);
     // None of them is remembered as if a business rule had refused it.
     assert_eq!(bench.number("SELECT count(*) FROM inbox").await, 20);
+    // And who comes next finds no transaction that was left broken.
+    assert!(bench.executor.step(&Some(saga()), Count::BreakStatement).await.is_err());
+    assert_eq!(bench.step(&saga(), add(1)).await.verdict(), Verdict::Done);
 }
 
 #[tokio::test]
