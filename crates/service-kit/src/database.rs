@@ -5,7 +5,10 @@
 //! in tracked tasks that nobody can cancel, and are bounded by the server's own timeouts. Writes are not here: they
 //! go through a [lane](crate::lane).
 
+mod confirm;
 mod watch;
+
+pub use confirm::confirm;
 
 use std::collections::HashMap;
 use std::sync::Arc;

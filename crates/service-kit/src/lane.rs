@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::crash;
 use crate::database;
@@ -236,6 +237,7 @@ impl<W: Work> Runner<W> {
     /// among 256 costs the others 16 transactions at most, not 256.
     async fn serve(&mut self, items: Vec<W::Item>, replies: Vec<Reply<W>>, handed: Vec<Handed>) {
         let total = items.len();
+        let mut failed_since = None;
         let mut parts = vec![(items, replies, handed)];
         while let Some((mut items, mut replies, mut handed)) = parts.pop() {
             let count = items.len();
@@ -250,15 +252,25 @@ impl<W: Work> Runner<W> {
                 }
                 Err(error) => error,
             };
-            let is_away = error.remedy() == Remedy::Reconnect;
-            if count > 1 && !is_away && !defect::is_seeded("poison_fails_its_batch") {
+            let since = *failed_since.get_or_insert_with(|| {
                 tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying its halves");
+                Instant::now()
+            });
+            // Nobody there; or it has failed for so long that whoever asked has given up.
+            let is_away = match error.remedy() {
+                Remedy::Reconnect => true,
+                Remedy::GiveUp => false,
+                Remedy::RunAgain | Remedy::RunAgainFewTimes | Remedy::Later => {
+                    since.elapsed() > database::unanswered_max(&self.database)
+                }
+            };
+            if count > 1 && !is_away && !defect::is_seeded("poison_fails_its_batch") {
                 let half = count / 2;
                 let second = (items.split_off(half), replies.split_off(half), handed.split_off(half));
                 parts.extend([second, (items, replies, handed)]);
                 continue;
             }
-            // Whoever cannot be reached for one half cannot be for the other.
+            // What cannot be done for one half cannot be for the other.
             let others = is_away.then(|| parts.drain(..).flat_map(|(_, replies, _)| replies));
             let error = Arc::new(error);
             for reply in replies.into_iter().chain(others.into_iter().flatten()) {

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use brokerage_types::SagaId;
+use service_kit::database;
 use service_kit::defect;
 use service_kit::lane::{LaneError, Way, Work};
 use service_kit::telemetry::TraceParent;
@@ -107,6 +108,7 @@ impl Work for Intents {
                 join(tx, item).await?
             });
         }
+        database::confirm(tx).await?;
         Ok(answers)
     }
 }

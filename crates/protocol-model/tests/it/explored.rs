@@ -6,7 +6,7 @@ use protocol_model::model::{Explored, explore};
 use protocol_model::mutant::Rules;
 use protocol_model::scenarios::{SHORT, alone, meetings, solos, wide_stage};
 
-/// So many at least, or the exploration has lost something (row V1 of docs/reliability.md).
+/// So many at least, or the exploration has lost something ("The model and the simulator", docs/reliability.md).
 const STATES_MIN: usize = 1_000_000;
 
 #[test]

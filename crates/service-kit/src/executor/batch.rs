@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::books::{At, Books, Command, Rejection, Undo, Wish};
-use super::inbox::{self, Inbox, Key, Row, Sagas};
+use super::inbox::{Inbox, Key, Row, Sagas};
 use super::memory::Memory;
 use super::outbox;
 use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
+use crate::database;
 use crate::defect;
 use crate::fault::Fault;
 use crate::lane::{LaneError, Way, Work};
@@ -329,7 +330,7 @@ impl<B: Books> BookWork<B> {
                 }
             };
             let decided = items.iter().map(answer).collect();
-            inbox::confirm(tx).await?;
+            database::confirm(tx).await?;
             return decided;
         }
         let mut world = self.books.load(tx, &open).await?;
@@ -348,7 +349,7 @@ impl<B: Books> BookWork<B> {
             inbox.write(tx, events).await?;
             outbox::count(&aggregates, &self.metrics);
         } else if items.iter().any(|request| inbox.row(request.key).is_some()) {
-            inbox::confirm(tx).await?;
+            database::confirm(tx).await?;
         }
         Ok(decided)
     }

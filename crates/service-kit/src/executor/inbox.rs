@@ -98,22 +98,6 @@ impl Sagas {
     }
 }
 
-/// Makes stored verdicts that are told again as durable as they were when they were told first, if nothing else of the
-/// transaction is written. Where commits wait for a standby, a row can be seen before the standby has it (its commit was
-/// cut short by a crash, and recovered): what is written here is behind it in the log, and the commit waits for both.
-pub(super) async fn confirm(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    if defect::is_seeded("replay_not_confirmed") {
-        return Ok(());
-    }
-    sqlx::query!(
-        r#"SELECT pg_logical_emit_message(true, 'replay', '') IS NULL AS "written?"
-           WHERE current_setting('synchronous_standby_names') <> ''"#
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(())
-}
-
 /// The request hash covers the command and nothing of the attempt.
 pub(super) fn request_hash<C: Command>(command: &C) -> Result<Vec<u8>, serde_json::Error> {
     let mut hasher = Sha256::new();

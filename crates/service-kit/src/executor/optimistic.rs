@@ -5,7 +5,8 @@
 //! is known of their sagas and the rows that they need. The second is its own transaction and writes everything:
 //! verdicts, events and rows, each row only if it is as it was read. If one is not, the statement fails as a whole, and
 //! the batch is run again the long way. A rejection stands as of the glance; nothing but its verdict is written. What is
-//! known of the batch's own keys comes with the glance, so repeated steps and compensations need no other statement.
+//! known of the batch's own keys comes with the glance, so repeated steps and compensations need no other one for that; a batch that
+//! only tells again has one more, for a standby that commits may wait for ([`database::confirm`]).
 //!
 //! A statement of this kind skips rows that are locked, and then fails. Where it waits for one (a hold that goes), that
 //! comes before all else, in the order of the long way, so it takes part in no deadlock of rows. It may also wait for a
@@ -19,9 +20,10 @@ use uuid::Uuid;
 
 use super::batch::{BookWork, Decided, Request};
 use super::books::{Books, Wish};
-use super::inbox::{self, Inbox, Key, Row, Sagas};
+use super::inbox::{Inbox, Key, Row, Sagas};
 use super::outbox;
 use super::rule::Verdict;
+use crate::database;
 use crate::lane::LaneError;
 use crate::page::from_hex;
 
@@ -203,7 +205,7 @@ impl<B: Books> BookWork<B> {
             self.books.save_unchanged(&mut *connection, world, inbox.into_verdicts(events)).await?;
             outbox::count(&aggregates, &self.metrics);
         } else if items.iter().any(|request| inbox.row(request.key).is_some()) {
-            inbox::confirm(connection).await?;
+            database::confirm(connection).await?;
         }
         Ok(decided)
     }

@@ -28,6 +28,8 @@ const SAMPLED_MUCH: &str = "
     WHERE a.attnum > 0 AND a.attstattarget <> 10";
 /// Undoes `0011_once.sql`: what is no saga's step is in the rest, with either first bit.
 const ONCE_UNDONE: &str = "
+    DROP TRIGGER old_number ON inbox_rest;
+    DROP FUNCTION refuse_old_number;
     ALTER TABLE inbox DETACH PARTITION inbox_once;
     UPDATE inbox_once
     SET saga_id = overlay(saga_id::text PLACING to_hex(('x' || left(saga_id::text, 1))::bit(4)::integer & 7) FROM 1 FOR 1)::uuid
@@ -119,6 +121,12 @@ async fn what_is_no_sagas_step_is_kept_apart_and_remembered_from_before_that() {
     }
     assert_eq!(shelf.number("SELECT count(*) FROM inbox_once").await, 16);
     assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 16);
+
+    // A process of the version before, which does not find them, cannot do one of them again.
+    let again = "INSERT INTO inbox (saga_id, step, verdict, request_hash, epoch, command)
+        VALUES ('3a6d2f2e-0c3b-5d1c-9d0b-6d1f8f5f3c11', 0, 1, '', 0, 'add')";
+    let refused = sqlx::query(again).execute(&mut shelf.connection).await.unwrap_err();
+    assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("40001"));
 }
 
 #[tokio::test]

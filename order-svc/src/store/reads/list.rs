@@ -1,4 +1,4 @@
-//! Orders by filter, page by page.
+//! Orders by filter, page by page.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
