@@ -164,7 +164,9 @@ fn kill(mesh: &Mesh, played: &mut Played) -> Result<()> {
     while mesh.unended()?.is_empty() && begun.elapsed() < END {}
     signal("KILL", victim)?;
     played.killed += 1;
-    played.at_risk = mesh.ids()?.difference(&before).cloned().collect();
+    // The first call may still go to the process that is gone.
+    let ids = super::until("an orchestrator that answers", || mesh.ids())?;
+    played.at_risk = ids.difference(&before).cloned().collect();
     // Some of its calls have lost their process. What they began ends nevertheless.
     replay.wait()?;
     Ok(())
