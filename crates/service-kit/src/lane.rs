@@ -252,10 +252,7 @@ impl<W: Work> Runner<W> {
                 }
                 Err(error) => error,
             };
-            let since = *failed_since.get_or_insert_with(|| {
-                tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying its halves");
-                Instant::now()
-            });
+            let since = *failed_since.get_or_insert_with(Instant::now);
             // Nobody there; or it has failed for so long that whoever asked has given up.
             let is_away = match error.remedy() {
                 Remedy::Reconnect => true,
@@ -265,6 +262,9 @@ impl<W: Work> Runner<W> {
                 }
             };
             if count > 1 && !is_away && !defect::is_seeded("poison_fails_its_batch") {
+                if count == total {
+                    tracing::warn!(lane = self.name, count, %error, "a batch of {count} failed; trying its halves");
+                }
                 let half = count / 2;
                 let second = (items.split_off(half), replies.split_off(half), handed.split_off(half));
                 parts.extend([second, (items, replies, handed)]);
