@@ -14,6 +14,8 @@ pub enum Mutant {
     NoInbox,
     /// A rejection is answered, but not kept.
     RejectionForgotten,
+    /// A compensation that finds a row is not told why that row is there.
+    StoredReasonUntold,
     /// A step that arrives after its tombstone is answered with success.
     LateActionSucceeds,
     /// The pivot is compensated like any other step.
@@ -42,10 +44,11 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Mutant; 15] = [
+    pub const ALL: [Mutant; 16] = [
         Mutant::NoTombstones,
         Mutant::NoInbox,
         Mutant::RejectionForgotten,
+        Mutant::StoredReasonUntold,
         Mutant::LateActionSucceeds,
         Mutant::PivotCanBeUndone,
         Mutant::PlainReverseOrder,

@@ -4,7 +4,7 @@ use asset_svc::domain::command::{Command as AssetCommand, Deposit, UpsertCustome
 use asset_svc::domain::customer::{State as CustomerState, Tier};
 use asset_svc::domain::decide::execute;
 use asset_svc::domain::plan::Moment;
-use brokerage_types::{Actor, FeeRate, Side};
+use brokerage_types::{Actor, FeeRate, Reason, Side};
 use chrono::DateTime;
 use order_svc::store::world::Listing;
 use saga_orchestrator::engine::definition::{Patience, Role, Script, Shape, StepShape};
@@ -60,6 +60,8 @@ pub fn alone(cast: Cast, epochs: u64, states: usize) -> Scenario<Sheet> {
         floor: Sheet::blank(&cast),
         casts: vec![cast],
         epochs,
+        // The budget is spent, or an operator wants it.
+        wishes: &[Reason::GaveUp, Reason::AbortedByOperator],
         rules: Rules::Ours,
         limit: states,
     }
@@ -114,6 +116,7 @@ pub fn meetings(depth: Depth) -> Vec<Scenario<Books>> {
         casts,
         floor,
         epochs: 1,
+        wishes: &[Reason::GaveUp],
         rules: Rules::Ours,
         limit: states,
     };
@@ -158,7 +161,9 @@ pub fn hunt(mutant: Mutant) -> Hunt {
         | Mutant::PlainReverseOrder
         | Mutant::LeaseDecides => solo(create(1), 1),
         Mutant::SiblingsSkipped => solo(wide_stage(1), 1),
-        Mutant::LatchAcknowledgesAtPivot | Mutant::LatchAndRefusingPivot => solo(create(2), 1),
+        Mutant::StoredReasonUntold | Mutant::LatchAcknowledgesAtPivot | Mutant::LatchAndRefusingPivot => {
+            solo(create(2), 1)
+        }
         Mutant::EpochBumpLost | Mutant::StaleEpochIsFinal => solo(create(1), 2),
         Mutant::NoDrain | Mutant::NoSemanticLock => meeting(4),
         Mutant::CancelMarkIgnored => meeting(0),

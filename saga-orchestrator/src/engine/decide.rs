@@ -7,7 +7,7 @@ use brokerage_types::Reason;
 use service_kit::defect;
 
 use super::definition::{Role, Shape, StepNo};
-use super::log::{Backward, Forward, Log};
+use super::log::{Forward, Log};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,9 +84,9 @@ pub fn next(shape: &Shape, log: &Log) -> Next {
             (shape.pivot + 1..shape.steps.len()).find(|&step| log.step(step).forward != Forward::Done);
         return waiting.map_or(Next::Completed, |step| Next::Call(vec![step]));
     }
-    if let Some((reason, step)) = abandoned(shape, log) {
+    if is_abandoned(shape, log) {
         let to_undo = roll_back(shape, log).filter(|_| !defect::is_seeded("ended_before_undone"));
-        return to_undo.unwrap_or(Next::RolledBack(reason, step));
+        return to_undo.unwrap_or_else(|| rolled_back(shape, log));
     }
     // Rule 2: whoever wants to give up asks the pivot first.
     if log.giving_up().is_some() {
@@ -107,21 +107,30 @@ pub fn status(shape: &Shape, log: &Log) -> Status {
     }
 }
 
-/// Why the saga is given up, beside the wish of this driver: what a participant is told with a compensation.
+/// Why the saga is given up: what a participant is told with a compensation, and in the end the client.
+///
+/// The row of the first step decides, once it is known: whoever rolls the saga back reads it, and it never changes. So
+/// drivers that give up for different reasons, or learn of different refusals, tell one reason (P6).
 #[must_use]
 pub fn cause(shape: &Shape, log: &Log) -> Reason {
-    let refused = log.refusal(shape).map(|(_, reason)| reason);
-    refused.or(log.giving_up()).unwrap_or(Reason::GaveUp)
+    let refused = || log.refusal(shape).map(|(_, reason)| reason);
+    let wanted = || log.step(shape.pivot).barred().or(log.giving_up()).unwrap_or(Reason::GaveUp);
+    let first = log.step(0).barred().filter(|_| !defect::is_seeded("own_reason_told"));
+    first.or_else(refused).unwrap_or_else(wanted)
+}
+
+/// The end, and the step that was refused for this reason, if one is known.
+fn rolled_back(shape: &Shape, log: &Log) -> Next {
+    let reason = cause(shape, log);
+    let step = (0..=shape.pivot).find(|&step| log.step(step).forward == Forward::Rejected(reason));
+    Next::RolledBack(reason, step)
 }
 
 /// Whether nobody can get past what is recorded: a refusal (rule 3), or a pivot that can never run (rule 2).
-fn abandoned(shape: &Shape, log: &Log) -> Option<(Reason, Option<StepNo>)> {
-    if let Some((step, reason)) = log.refusal(shape) {
-        return Some((reason, Some(step)));
-    }
-    let pivot_forestalled = log.step(shape.pivot).backward == Backward::Undone
-        || (log.giving_up().is_some() && defect::is_seeded("pivot_not_asked_first"));
-    pivot_forestalled.then(|| (log.giving_up().unwrap_or(Reason::GaveUp), None))
+fn is_abandoned(shape: &Shape, log: &Log) -> bool {
+    log.refusal(shape).is_some()
+        || log.step(shape.pivot).is_undone()
+        || (log.giving_up().is_some() && defect::is_seeded("pivot_not_asked_first"))
 }
 
 /// The last stage that still may hold an effect: siblings of a refused step too, for their outcome may be unknown.
@@ -144,7 +153,7 @@ fn may_hold_an_effect(shape: &Shape, log: &Log, step: StepNo) -> bool {
         Forward::Unknown | Forward::Done => true,
         Forward::Rejected(_) | Forward::Tombstone(_) => false,
     };
-    compensatable && may_have_run && known.backward != Backward::Undone
+    compensatable && may_have_run && !known.is_undone()
 }
 
 fn first_open_stage(shape: &Shape, log: &Log) -> Vec<StepNo> {
@@ -185,6 +194,7 @@ mod tests {
 
     const NO: Reason = Reason::InsufficientUsable;
     const GIVE_UP: Reason = Reason::GaveUp;
+    const ABORT: Reason = Reason::AbortedByOperator;
 
     fn check(events: &[Event], expected: &Next) {
         let (shape, mut log) = (shape(), Log::new(&shape()));
@@ -208,12 +218,13 @@ mod tests {
     #[test]
     fn a_recorded_refusal_compensates_all_others_at_once() {
         check(&[Rejected(0, NO)], &Next::Compensate(vec![1]));
-        check(&[Rejected(0, NO), Undone(1)], &Next::RolledBack(NO, Some(0)));
+        check(&[Rejected(0, NO), Undone(1, NO)], &Next::RolledBack(NO, Some(0)));
         check(&[Tombstone(0, NO)], &Next::Compensate(vec![1]));
         check(&[Rejected(0, NO), Rejected(1, GIVE_UP)], &Next::RolledBack(NO, Some(0)));
+        check(&[Tombstone(0, NO), Undone(1, NO)], &Next::RolledBack(NO, None));
         check(&[Done(0), Done(1), Rejected(2, NO)], &Next::Compensate(vec![0, 1]));
         check(&[Done(0), Done(1), Done(2), Rejected(3, NO)], &Next::Compensate(vec![0, 1]));
-        check(&[Done(0), Done(1), Done(2), Rejected(3, NO), Undone(1)], &Next::Compensate(vec![0]));
+        check(&[Done(0), Done(1), Done(2), Rejected(3, NO), Undone(1, NO)], &Next::Compensate(vec![0]));
         check(&[GaveUp(GIVE_UP), Rejected(0, NO)], &Next::Compensate(vec![1]));
     }
 
@@ -221,10 +232,37 @@ mod tests {
     fn giving_up_begins_at_the_pivot() {
         check(&[GaveUp(GIVE_UP)], &Next::Compensate(vec![3]));
         check(&[Done(0), GaveUp(GIVE_UP)], &Next::Compensate(vec![3]));
-        check(&[GaveUp(GIVE_UP), Undone(3)], &Next::Compensate(vec![0, 1]));
-        check(&[GaveUp(GIVE_UP), Undone(3), Undone(0), Undone(1)], &Next::RolledBack(GIVE_UP, None));
+        check(&[GaveUp(GIVE_UP), Undone(3, GIVE_UP)], &Next::Compensate(vec![0, 1]));
+        let undone = |step| Undone(step, GIVE_UP);
+        check(&[GaveUp(GIVE_UP), undone(3), undone(0), undone(1)], &Next::RolledBack(GIVE_UP, None));
         check(&[GaveUp(GIVE_UP), Refused(3)], &Next::Call(vec![4]));
         check(&[GaveUp(GIVE_UP), Refused(3), Done(4)], &Next::Completed);
+    }
+
+    #[test]
+    fn the_row_of_the_first_step_says_why() {
+        let cases: [(&[Event], Reason); 9] = [
+            (&[], GIVE_UP),
+            (&[GaveUp(ABORT)], ABORT),
+            // Another driver forestalled the pivot before this one could.
+            (&[GaveUp(ABORT), Undone(3, GIVE_UP)], GIVE_UP),
+            (&[Rejected(1, NO)], NO),
+            (&[Rejected(1, NO), Undone(0, GIVE_UP)], GIVE_UP),
+            (&[Rejected(1, NO), Tombstone(0, GIVE_UP)], GIVE_UP),
+            (&[Rejected(1, GIVE_UP), Rejected(0, NO)], NO),
+            (&[Done(0), Done(1), Rejected(2, NO), Undone(0, ABORT)], ABORT),
+            (&[GaveUp(GIVE_UP), Undone(3, GIVE_UP), Undone(0, NO)], NO),
+        ];
+        for (events, expected) in cases {
+            let (shape, mut log) = (shape(), Log::new(&shape()));
+            for &event in events {
+                log.record(&shape, event).unwrap();
+            }
+            assert_eq!(cause(&shape, &log), expected, "after {events:?}");
+        }
+        // Which step was refused is told only where that is the reason.
+        check(&[Rejected(1, NO), Undone(0, GIVE_UP)], &Next::RolledBack(GIVE_UP, None));
+        check(&[Rejected(1, NO), Undone(0, NO)], &Next::RolledBack(NO, Some(1)));
     }
 
     #[test]
@@ -240,7 +278,7 @@ mod tests {
             (&[Done(0)], Done(0), true),
             (&[Rejected(0, NO)], Done(0), false),
             (&[Tombstone(0, NO)], Done(0), false),
-            (&[Undone(0)], Done(0), false),
+            (&[Undone(0, NO)], Done(0), false),
             (&[Done(0)], Rejected(0, NO), false),
             (&[], Rejected(4, NO), false),
             (&[], Tombstone(2, NO), false),
@@ -248,8 +286,8 @@ mod tests {
             (&[], NotNow(0), false),
             (&[], NotNow(2), true),
             (&[], Refused(0), false),
-            (&[Undone(3)], Refused(3), false),
-            (&[Refused(3)], Undone(0), false),
+            (&[Undone(3, NO)], Refused(3), false),
+            (&[Refused(3)], Undone(0, NO), false),
             (&[Done(3)], GaveUp(NO), false),
             (&[], Resumed, false),
             (&[], Done(9), false),

@@ -65,9 +65,9 @@ pub enum Outcome {
     Completed,
     /// No effect remains.
     RolledBack {
-        /// Why.
+        /// Why: the same, whichever driver says so.
         reason: Reason,
-        /// Which step was refused, if one was.
+        /// Which step was refused for that, if one was and this driver was told.
         step: Option<Cow<'static, str>>,
     },
 }
@@ -339,8 +339,9 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         self.recorder.note(Note { step, direction, attempt, reply: answer.reply.clone(), at, took });
         let event = match (answer.reply, direction) {
             (Reply::Done, Direction::Do) => Event::Done(step),
-            // To a compensation both say the same: nothing remains, and it can never run.
-            (Reply::Done | Reply::Tombstone(_), Direction::Undo(_)) => Event::Undone(step),
+            (Reply::Undone(reason), Direction::Undo(_)) => Event::Undone(step, reason),
+            // It does not say why: it may have been for ours.
+            (Reply::Done, Direction::Undo(reason)) => Event::Undone(step, reason),
             (Reply::Rejected(reason), Direction::Do) => Event::Rejected(step, reason),
             (Reply::Tombstone(reason), Direction::Do) => Event::Tombstone(step, reason),
             (Reply::Refused, Direction::Undo(_)) => Event::Refused(step),
@@ -356,8 +357,8 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
                 self.trouble = Some(detail);
                 return Meaning::Poison;
             }
-            (reply @ Reply::Refused, Direction::Do)
-            | (reply @ (Reply::Rejected(_) | Reply::NotNow), Direction::Undo(_)) => {
+            (reply @ (Reply::Refused | Reply::Undone(_)), Direction::Do)
+            | (reply @ (Reply::Rejected(_) | Reply::Tombstone(_) | Reply::NotNow), Direction::Undo(_)) => {
                 self.trouble = Some(format!("step {step} answered {}, which it must not", reply.word()));
                 return Meaning::Poison;
             }

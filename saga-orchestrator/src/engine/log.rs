@@ -18,8 +18,8 @@ pub enum Event {
     Tombstone(StepNo, Reason),
     /// A check asks for patience.
     NotNow(StepNo),
-    /// A compensation succeeded: nothing of the step remains, and it can never run.
-    Undone(StepNo),
+    /// Nothing of the step remains, and it can never run; why, as its participant recorded.
+    Undone(StepNo, Reason),
     /// The pivot was to be forestalled, but it has run.
     Refused(StepNo),
     /// The saga shall not go on if its pivot has not run.
@@ -50,8 +50,8 @@ pub enum Backward {
     /// Nothing.
     #[default]
     Unknown,
-    /// Nothing of it remains, and it can never run.
-    Undone,
+    /// Nothing of it remains, and it can never run; and why.
+    Undone(Reason),
     /// Refused: it is a pivot and has run.
     Refused,
 }
@@ -81,6 +81,25 @@ pub struct Impossible {
     pub event: Event,
     /// What was known of the step.
     pub before: Option<StepLog>,
+}
+
+impl StepLog {
+    /// Why the step is not in force and never will be, as its row says for ever; `None` if that is not known.
+    #[must_use]
+    pub fn barred(&self) -> Option<Reason> {
+        match (self.forward, self.backward) {
+            (Forward::Rejected(reason) | Forward::Tombstone(reason), _) | (_, Backward::Undone(reason)) => {
+                Some(reason)
+            }
+            (Forward::Unknown | Forward::Done, Backward::Unknown | Backward::Refused) => None,
+        }
+    }
+
+    /// Whether its compensation has succeeded.
+    #[must_use]
+    pub fn is_undone(&self) -> bool {
+        matches!(self.backward, Backward::Undone(_))
+    }
 }
 
 impl Log {
@@ -145,7 +164,7 @@ impl Log {
             (Event::Done(_), Some(step)) => step.forward = Forward::Done,
             (Event::Rejected(_, reason), Some(step)) => step.forward = Forward::Rejected(reason),
             (Event::Tombstone(_, reason), Some(step)) => step.forward = Forward::Tombstone(reason),
-            (Event::Undone(_), Some(step)) => step.backward = Backward::Undone,
+            (Event::Undone(_, reason), Some(step)) => step.backward = Backward::Undone(reason),
             (Event::Refused(_), Some(step)) => step.backward = Backward::Refused,
             (Event::GaveUp(reason), _) => self.giving_up = Some(reason),
             (Event::Parked(reason), _) => self.parked = Some(reason),
@@ -155,7 +174,7 @@ impl Log {
                 Event::Done(_)
                 | Event::Rejected(..)
                 | Event::Tombstone(..)
-                | Event::Undone(_)
+                | Event::Undone(..)
                 | Event::Refused(_),
                 None,
             ) => {}
@@ -170,7 +189,7 @@ fn step_of(event: Event) -> Option<StepNo> {
         | Event::Rejected(step, _)
         | Event::Tombstone(step, _)
         | Event::NotNow(step)
-        | Event::Undone(step)
+        | Event::Undone(step, _)
         | Event::Refused(step) => Some(step),
         Event::GaveUp(_) | Event::Parked(_) | Event::Resumed => None,
     }
@@ -189,7 +208,7 @@ pub fn may_follow(shape: &Shape, log: &Log, event: Event) -> bool {
             | Event::Rejected(..)
             | Event::Tombstone(..)
             | Event::NotNow(_)
-            | Event::Undone(_)
+            | Event::Undone(..)
             | Event::Refused(_) => false,
         };
     };
@@ -203,7 +222,7 @@ pub fn may_follow(shape: &Shape, log: &Log, event: Event) -> bool {
         Event::Rejected(..) => undecided && role != Role::Retriable,
         Event::Tombstone(..) => undecided && matches!(role, Role::Compensatable | Role::Pivot),
         Event::NotNow(_) => undecided && role == Role::Check,
-        Event::Undone(_) => match role {
+        Event::Undone(..) => match role {
             Role::Compensatable => !log.pivot_ran(shape),
             Role::Pivot => !log.pivot_ran(shape),
             Role::Check | Role::Retriable => false,

@@ -54,12 +54,14 @@ pub struct Request<'a> {
 /// What came back from one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// It is done (now or earlier). To a compensation: nothing of it remains.
+    /// It is done (now or earlier). To a compensation, from a participant that does not say why: see [`Reply::Undone`].
     Done,
     /// A business rule refuses it, for ever.
     Rejected(Reason),
     /// It can never run (again), and why.
     Tombstone(Reason),
+    /// To a compensation: nothing of it remains, and it can never run. Why, as its row says: the same for all who ask.
+    Undone(Reason),
     /// To a compensation: the pivot has run.
     Refused,
     /// From a check: ask again later.
@@ -79,7 +81,7 @@ impl Reply {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Reply::Done => "DONE",
+            Reply::Done | Reply::Undone(_) => "DONE",
             Reply::Rejected(_) => "REJECTED",
             Reply::Tombstone(_) => "TOMBSTONE",
             Reply::Refused => "REFUSED",
@@ -103,6 +105,7 @@ impl Reply {
             Reply::Done
             | Reply::Rejected(_)
             | Reply::Tombstone(_)
+            | Reply::Undone(_)
             | Reply::Refused
             | Reply::NotNow
             | Reply::Expired
@@ -116,7 +119,9 @@ impl Reply {
     pub fn explanation(&self) -> String {
         match self {
             Reply::Done | Reply::Refused | Reply::NotNow | Reply::Expired => String::new(),
-            Reply::Rejected(reason) | Reply::Tombstone(reason) => reason.as_str().to_owned(),
+            Reply::Rejected(reason) | Reply::Tombstone(reason) | Reply::Undone(reason) => {
+                reason.as_str().to_owned()
+            }
             Reply::StaleEpoch(highest) => format!("the highest epoch seen is {highest}"),
             Reply::Unknown(trouble) => trouble.detail.clone(),
             Reply::Poison(detail) => detail.clone(),

@@ -114,7 +114,9 @@ impl Desk {
 }
 
 fn trouble(row: &SagaRow, status: Status, live: Option<&Live>) -> String {
-    let last = live.and_then(|live| live.answers.iter().rev().find(|entry| !entry.reason.is_empty()));
+    // That a step was compensated, and why, is no trouble.
+    let is_trouble = |entry: &&Entry| entry.reply != "DONE" && !entry.reason.is_empty();
+    let last = live.and_then(|live| live.answers.iter().rev().find(is_trouble));
     match (status, last) {
         (Status::Completed | Status::RolledBack, _) => String::new(),
         (Status::Running | Status::Compensating | Status::Parked, Some(entry)) => entry.reason.clone(),
@@ -146,7 +148,7 @@ fn event(entry: &Entry) -> Option<Event> {
     let reason = entry.reason.parse().unwrap_or(Reason::GaveUp);
     match (entry.reply.as_str(), entry.undo) {
         ("DONE", false) => Some(Event::Done(step)),
-        ("DONE" | "TOMBSTONE", true) => Some(Event::Undone(step)),
+        ("DONE" | "TOMBSTONE", true) => Some(Event::Undone(step, reason)),
         ("REJECTED", false) => Some(Event::Rejected(step, reason)),
         ("TOMBSTONE", false) => Some(Event::Tombstone(step, reason)),
         ("REFUSED", true) => Some(Event::Refused(step)),

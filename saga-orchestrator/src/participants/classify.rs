@@ -14,7 +14,9 @@ use crate::engine::reply::{Answer, Reply, Trouble, TroubleKind};
 /// Reads an OK reply.
 pub(super) fn reply(reply: &StepReply) -> Answer {
     let known = match Verdict::try_from(reply.verdict) {
-        Ok(Verdict::Done) => Reply::Done,
+        Ok(Verdict::Done) if reply.reason.is_empty() => Reply::Done,
+        // Only compensations have one.
+        Ok(Verdict::Done) => Reply::Undone(reason(&reply.reason)),
         Ok(Verdict::Rejected) => Reply::Rejected(reason(&reply.reason)),
         Ok(Verdict::Tombstone) => Reply::Tombstone(reason(&reply.reason)),
         Ok(Verdict::Refused) => Reply::Refused,
@@ -88,6 +90,7 @@ mod tests {
             reply(&wire).reply
         };
         assert_eq!(say(Verdict::Done, ""), Reply::Done);
+        assert_eq!(say(Verdict::Done, "GAVE_UP"), Reply::Undone(Reason::GaveUp));
         assert_eq!(
             say(Verdict::Rejected, "INSUFFICIENT_USABLE"),
             Reply::Rejected(Reason::InsufficientUsable)

@@ -169,8 +169,8 @@ impl Participants for Grpc {
         let answer = telemetry::within(span.scope_or_current(), self.sent(context, request)).await;
         span.set(attribute::VERDICT, answer.reply.word());
         match &answer.reply {
-            Reply::Rejected(reason) | Reply::Tombstone(reason) => {
-                span.set(attribute::REASON, reason.as_str())
+            Reply::Rejected(reason) | Reply::Tombstone(reason) | Reply::Undone(reason) => {
+                span.set(attribute::REASON, reason.as_str());
             }
             Reply::Unknown(_) | Reply::Poison(_) => span.fail(answer.reply.word()),
             Reply::Done | Reply::Refused | Reply::NotNow | Reply::Expired | Reply::StaleEpoch(_) => {}

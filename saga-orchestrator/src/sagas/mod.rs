@@ -149,3 +149,24 @@ fn decode<I: DeserializeOwned>(
     }
     Ok(I::deserialize(input)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::definition;
+
+    /// Its row says why a saga was rolled back (`engine/decide.rs`), so whoever rolls back must have asked it.
+    #[test]
+    fn every_saga_begins_with_a_step_that_can_be_taken_back() {
+        let first_kinds = [
+            first_kind(&create_order::SAGA),
+            first_kind(&cancel_order::SAGA),
+            first_kind(&match_orders::SAGA),
+        ];
+        assert_eq!(first_kinds, [Some(definition::Kind::Compensatable); 3]);
+    }
+
+    fn first_kind<I>(saga: &Saga<I>) -> Option<definition::Kind> {
+        saga.stages.first().and_then(|stage| stage.first()).map(|step| step.kind)
+    }
+}

@@ -16,6 +16,8 @@ pub enum Twist {
     ReplyLost,
     /// A business rule refuses it.
     Refused(Reason),
+    /// A business rule refuses it, but nobody hears so.
+    RefusedUnheard(Reason),
     /// The check asks for patience.
     NotNow,
     /// The check asks for patience, while another driver's late message takes back the first step.
@@ -55,6 +57,11 @@ impl Model {
         Self { shape, twists, inbox: Mutex::new(HashMap::new()) }
     }
 
+    /// Whatever was in the way is gone.
+    pub fn heal(&mut self) {
+        self.twists.clear();
+    }
+
     pub fn row(&self, step: StepNo) -> Option<Row> {
         self.inbox.lock().unwrap().get(&step).copied()
     }
@@ -69,12 +76,14 @@ impl Model {
                 Some(Row::Done) if role == Role::Pivot => Reply::Refused,
                 Some(Row::Done) => {
                     inbox.insert(step, Row::Compensated(reason));
-                    Reply::Done
+                    Reply::Undone(reason)
                 }
-                Some(_) => Reply::Done,
+                Some(Row::Rejected(stored) | Row::Compensated(stored) | Row::Tombstone(stored)) => {
+                    Reply::Undone(stored)
+                }
                 None => {
                     inbox.insert(step, Row::Tombstone(reason));
-                    Reply::Done
+                    Reply::Undone(reason)
                 }
             };
         }
@@ -122,6 +131,10 @@ impl Participants for Model {
                 no_answer()
             }
             Some(Twist::Refused(reason)) => self.arrives(request.step, undo, Some(reason)),
+            Some(Twist::RefusedUnheard(reason)) => {
+                self.arrives(request.step, undo, Some(reason));
+                no_answer()
+            }
             Some(Twist::NotNow) => Reply::NotNow,
             Some(Twist::NotNowAndUndoneBehind) => {
                 self.arrives(0, Some(Reason::GaveUp), None);

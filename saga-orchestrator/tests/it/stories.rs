@@ -111,6 +111,12 @@ impl Recorder for Teller {
     }
 }
 
+impl Teller {
+    fn new(shape: &Shape, parked: &Arc<Control>) -> Self {
+        Self { shape: shape.clone(), lines: Vec::new(), last: None, parked: Arc::clone(parked) }
+    }
+}
+
 struct Story {
     script: Script,
     twists: Vec<(When, Twist)>,
@@ -136,22 +142,22 @@ impl Story {
         let shape = self.script.shape.clone();
         let budget = Duration::from_millis(if self.is_impatient { 20 } else { 60_000 });
         let pace = Pace { budget, park_failures: 8, jitter: false, ..Pace::scaled(0.05) };
-        let engine = Engine {
+        let mut engine = Engine {
             participants: Model::new(shape.clone(), self.twists),
             pace: Pace { attempt: Duration::from_secs(60), ..pace },
             clock: Arc::new(SystemClock),
             links: Arc::new(Links::default()),
         };
         let control = Arc::new(Control::default());
-        let assignment = Assignment {
+        let assignment = |control: &Arc<Control>, giving_up| Assignment {
             saga_id: Uuid::from_u128(0x5A6A).into(),
-            script: self.script,
+            script: self.script.clone(),
             epoch: 1,
-            giving_up: None,
-            control: Arc::clone(&control),
+            giving_up,
+            control: Arc::clone(control),
         };
-        let mut teller = Teller { shape: shape.clone(), lines: Vec::new(), last: None, parked: control };
-        let end = engine.drive(assignment, &mut teller).await;
+        let mut teller = Teller::new(&shape, &control);
+        let end = engine.drive(assignment(&control, None), &mut teller).await;
         let mut text = format!("{} version {}\n\n", shape.kind, shape.version);
         for line in teller.lines {
             let _ = writeln!(text, "{line}");
@@ -177,6 +183,13 @@ impl Story {
             };
             let _ = writeln!(text, "{:<14} {:<9} {row}", step.name, step.participant.as_str());
         }
+        engine.participants.heal();
+        for giving_up in [None, Some(Reason::AbortedByOperator)] {
+            // A client may ask again, and whoever knows nothing may drive it again.
+            let again =
+                engine.drive(assignment(&control, giving_up), &mut Teller::new(&shape, &control)).await;
+            assert_eq!(reason(&again), reason(&end), "driven again: {again:?}\n{text}");
+        }
         text
     }
 }
@@ -187,6 +200,14 @@ fn words(row: Row) -> String {
         Row::Rejected(reason) => format!("rejected, {}", reason.as_str()),
         Row::Compensated(reason) => format!("compensated, {}", reason.as_str()),
         Row::Tombstone(reason) => format!("tombstone, {}", reason.as_str()),
+    }
+}
+
+/// Why it was rolled back; `None` if it was not. It must be the same for all who ask.
+fn reason(end: &End) -> Option<Reason> {
+    match end {
+        End::Ended(Outcome::RolledBack { reason, .. }) => Some(*reason),
+        End::Ended(Outcome::Completed) | End::Superseded | End::Stopped => None,
     }
 }
 
@@ -235,6 +256,8 @@ async fn create_order_tells_its_stories() {
     check("create_order/pivot_had_run", story(&[twist]).impatient()).await;
     let twist = (("place_hold", false, 1, ALWAYS), CANNOT_BE_REACHED);
     check("create_order/late_hold", story(&[twist]).impatient().late("place_hold")).await;
+    let twist = (("place_hold", false, 1, ALWAYS), Twist::RefusedUnheard(Reason::InsufficientUsable));
+    check("create_order/refused_unheard", story(&[twist]).impatient()).await;
     let twist = (("place_hold", false, 1, ALWAYS), Twist::Poison);
     check("create_order/poison_before_the_pivot", story(&[twist])).await;
     let twist = (("draft", false, 1, 1), Twist::Expired);

@@ -108,14 +108,17 @@ impl Books {
         let highest = self.highest_epoch(arrival.saga_id, arrival.command.participant());
         let due = rules.due(stored, &question, i64::try_from(highest).unwrap_or(i64::MAX));
         if let Due::Answer(answer) = due {
-            return Ok(standing(answer, reason));
+            return Ok(standing(answer, reason, arrival.direction, rules));
         }
         if rules.is(Mutant::CancelMarkIgnored) {
             self.ignore_mark(arrival);
         }
         let (reply, reason, effect) = match self.apply(due, arrival) {
             Ok(done) if due == Due::Decide => (Reply::Done, None, done.effect),
-            Ok(_) => (Reply::Done, Some(why(arrival.direction)), serde_json::Value::Null),
+            Ok(_) => {
+                let reason = why(arrival.direction);
+                (Reply::Undone(reason), Some(reason), serde_json::Value::Null)
+            }
             Err(Refused::Rejected(reason)) => {
                 (Reply::Rejected(reason), Some(reason), serde_json::Value::Null)
             }

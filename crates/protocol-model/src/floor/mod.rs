@@ -18,7 +18,7 @@ use saga_orchestrator::engine::reply::{Direction, Reply};
 use service_kit::executor::rule::{Asked, Operation, Standing};
 
 use crate::cast::Cast;
-use crate::mutant::Rules;
+use crate::mutant::{Mutant, Rules};
 
 /// One attempt of one step, as it travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,12 +71,14 @@ fn asked(role: Option<Role>, direction: Direction, epoch: u64, is_void: bool) ->
 }
 
 /// An answer that stands, as the engine hears it.
-fn standing(standing: Standing, reason: Option<Reason>) -> Reply {
-    let reason = reason.unwrap_or(Reason::GaveUp);
+fn standing(standing: Standing, reason: Option<Reason>, direction: Direction, rules: Rules) -> Reply {
+    let reason = reason.filter(|_| !(direction.is_undo() && rules.is(Mutant::StoredReasonUntold)));
+    let reason = reason.unwrap_or(why(direction));
     match standing {
         Standing::Done => Reply::Done,
         Standing::Rejected => Reply::Rejected(reason),
         Standing::Tombstone => Reply::Tombstone(reason),
+        Standing::Undone => Reply::Undone(reason),
         Standing::Refused => Reply::Refused,
         Standing::Expired => Reply::Expired,
         Standing::StaleEpoch(highest) => Reply::StaleEpoch(u64::try_from(highest).unwrap_or_default()),

@@ -83,19 +83,22 @@ impl Floor for Sheet {
         let question = asked(role, message.direction, message.epoch, false);
         let due = rules.due(stored, &question, highest);
         Ok(match due {
-            Due::Answer(answer) => vec![(self.clone(), standing(answer, reason))],
+            Due::Answer(answer) => {
+                vec![(self.clone(), standing(answer, reason, message.direction, rules))]
+            }
             Due::Decide => self.decide(rules, message, role),
             Due::Forestall if rules.is(Mutant::EpochBumpLost) => {
                 let mut fenced = self.clone();
                 fenced.fences[place] = fenced.fences[place].max(message.epoch);
-                vec![(fenced, Reply::Done)]
+                vec![(fenced, Reply::Undone(why(message.direction)))]
             }
             Due::Forestall | Due::Undo => {
                 // The row keeps the epoch of its first verdict.
                 let epoch = row.kept.map_or(message.epoch, |(.., epoch)| epoch);
                 let kept = due.verdict(true).map(|verdict| (verdict, why(message.direction), epoch));
                 let effects = if due == Due::Undo { row.effects - 1 } else { row.effects };
-                vec![(self.with(message.step, Row { kept, effects }), Reply::Done)]
+                let reply = Reply::Undone(why(message.direction));
+                vec![(self.with(message.step, Row { kept, effects }), reply)]
             }
         })
     }

@@ -9,7 +9,7 @@ use saga_orchestrator::engine::reply::{Direction, Reply};
 
 use super::Scenario;
 use super::plan::{Plan, plan};
-use super::state::{Action, DRIVERS_MAX, Driver, Latch, NOBODY, SAGAS_MAX, State};
+use super::state::{Action, DRIVERS_MAX, Driver, Latch, NOBODY, SAGAS_MAX, State, Told};
 use crate::floor::{Floor, Message};
 use crate::mutant::Mutant;
 
@@ -76,7 +76,7 @@ impl<'s, F: Floor> Memory<'s, F> {
         for (place, saga) in self.places.clone().into_iter().enumerate() {
             drivers[place] = self.fresh(saga, 1);
         }
-        Ok(State { sent: 0, floor, drivers, answers: 0, latches: [Latch::Open; SAGAS_MAX] })
+        Ok(State { sent: 0, floor, drivers, answers: [None; SAGAS_MAX], latches: [Latch::Open; SAGAS_MAX] })
     }
 
     /// A driver that knows nothing.
@@ -193,7 +193,9 @@ impl<'s, F: Floor> Memory<'s, F> {
         let step = asked.step;
         let event = match (heard, asked.direction) {
             (Reply::Done, Direction::Do) => Some(Event::Done(step)),
-            (Reply::Done | Reply::Tombstone(_), Direction::Undo(_)) => Some(Event::Undone(step)),
+            (Reply::Undone(reason), Direction::Undo(_)) | (Reply::Done, Direction::Undo(reason)) => {
+                Some(Event::Undone(step, reason))
+            }
             (Reply::Rejected(reason), Direction::Do) => Some(Event::Rejected(step, reason)),
             (Reply::Tombstone(reason), Direction::Do) => Some(Event::Tombstone(step, reason)),
             (Reply::Refused, Direction::Undo(_)) => Some(Event::Refused(step)),
@@ -203,7 +205,15 @@ impl<'s, F: Floor> Memory<'s, F> {
                 None
             }
             (Reply::Expired | Reply::Unknown(_), _) => None,
-            (reply @ (Reply::Refused | Reply::Poison(_) | Reply::Rejected(_) | Reply::NotNow), _) => {
+            (
+                reply @ (Reply::Refused
+                | Reply::Poison(_)
+                | Reply::Rejected(_)
+                | Reply::Tombstone(_)
+                | Reply::Undone(_)
+                | Reply::NotNow),
+                _,
+            ) => {
                 return Err(format!("P6: an answer that must not be: {}", reply.word()));
             }
         };
@@ -255,8 +265,11 @@ impl<'s, F: Floor> Memory<'s, F> {
                 let (saga, message) = what(message);
                 format!("{} sends {message}, hears {}", who(driver, saga), word(reply))
             }
-            Action::Answers { driver, saga, completed } => {
-                let outcome = if completed { "COMPLETED" } else { "ROLLED_BACK" };
+            Action::Answers { driver, saga, told } => {
+                let outcome = match told {
+                    Told::Completed => "COMPLETED".to_owned(),
+                    Told::RolledBack(reason) => format!("ROLLED_BACK, {}", reason.as_str()),
+                };
                 format!("{} answers {outcome}", who(driver, usize::from(saga)))
             }
             Action::Latches { driver, saga, latch } => {

@@ -13,6 +13,8 @@ mod state;
 use std::collections::HashSet;
 use std::fmt;
 
+use brokerage_types::Reason;
+
 use crate::cast::Cast;
 use crate::floor::Floor;
 use crate::mutant::Rules;
@@ -33,6 +35,8 @@ pub struct Scenario<F> {
     pub floor: F,
     /// Drivers have epochs 1 to this; a driver that lost its row may have any of them.
     pub epochs: u64,
+    /// What drivers may give up for.
+    pub wishes: &'static [Reason],
     /// Ours, or broken.
     pub rules: Rules,
     /// Stop after so many states; a scenario that ends before is explored completely.

@@ -2,11 +2,9 @@
 
 use saga_orchestrator::engine::log::Event;
 
-use brokerage_types::Reason;
-
 use super::memory::Memory;
 use super::plan::Plan;
-use super::state::{Action, DRIVERS_MAX, State};
+use super::state::{Action, DRIVERS_MAX, State, Told};
 use crate::floor::Floor;
 use crate::mutant::Mutant;
 
@@ -74,11 +72,9 @@ impl<F: Floor> Memory<'_, F> {
                     self.heard(&sent, place, message, found)?;
                 }
             }
-            Plan::Completed | Plan::RolledBack => {
-                let completed = *plan == Plan::Completed;
-                let answers = state.answers | (if completed { 1 } else { 2 }) << (2 * saga);
-                let action = Action::Answers { driver: who, saga: which, completed };
-                found.push((action, State { answers, ..*state }));
+            Plan::Completed => found.push(answered(state, place, saga, Told::Completed)?),
+            Plan::RolledBack(reason) => {
+                found.push(answered(state, place, saga, Told::RolledBack(*reason))?);
             }
             &Plan::Latch(latch) => {
                 let mut next = *state;
@@ -106,15 +102,19 @@ impl<F: Floor> Memory<'_, F> {
 
     /// The driver after it has given up, if it may.
     fn given_up(&mut self, driver: u16) -> Vec<u16> {
-        let mut next = self.drivers[usize::from(driver)].clone();
-        let shape = &self.scenario.casts[next.saga].script.shape;
-        if next.log.record(shape, Event::GaveUp(Reason::GaveUp)).is_err() {
-            return Vec::new();
-        }
-        let mut ways = vec![next.clone()];
-        if self.scenario.rules.is(Mutant::EpochBumpLost) {
-            next.epoch = (next.epoch + 1).min(self.scenario.epochs);
-            ways.push(next);
+        let known = &self.drivers[usize::from(driver)];
+        let shape = &self.scenario.casts[known.saga].script.shape;
+        let mut ways = Vec::new();
+        for &reason in self.scenario.wishes {
+            let mut next = known.clone();
+            if next.log.record(shape, Event::GaveUp(reason)).is_err() {
+                continue;
+            }
+            ways.push(next.clone());
+            if self.scenario.rules.is(Mutant::EpochBumpLost) {
+                next.epoch = (next.epoch + 1).min(self.scenario.epochs);
+                ways.push(next);
+            }
         }
         ways.into_iter().map(|driver| self.driver(driver)).collect()
     }
@@ -137,17 +137,29 @@ impl<F: Floor> Memory<'_, F> {
     pub fn check(&mut self, state: &State) -> Result<(), String> {
         let (all, any) = self.effects(state.floor);
         for (saga, cast) in self.scenario.casts.iter().enumerate() {
-            let (told, kind) = (state.answers >> (2 * saga) & 3, cast.script.shape.kind);
-            if told == 3 {
-                return Err(format!("P6: {kind} was answered COMPLETED and ROLLED_BACK"));
-            }
-            if told == 1 && all >> saga & 1 == 0 {
-                return Err(format!("P5: {kind} is COMPLETED, and an effect is missing"));
-            }
-            if told == 2 && any >> saga & 1 == 1 {
-                return Err(format!("P5: {kind} is ROLLED_BACK, and an effect is in force"));
+            let kind = cast.script.shape.kind;
+            match state.answers[saga] {
+                Some(Told::Completed) if all >> saga & 1 == 0 => {
+                    return Err(format!("P5: {kind} is COMPLETED, and an effect is missing"));
+                }
+                Some(Told::RolledBack(_)) if any >> saga & 1 == 1 => {
+                    return Err(format!("P5: {kind} is ROLLED_BACK, and an effect is in force"));
+                }
+                Some(Told::Completed | Told::RolledBack(_)) | None => {}
             }
         }
         self.check_finish(state)
     }
+}
+
+/// A client is told how the saga ended: the same as everybody before.
+fn answered(state: &State, place: usize, saga: usize, told: Told) -> Result<(Action, State), Forbidden> {
+    let driver = u8::try_from(place).unwrap_or(u8::MAX);
+    let action = Action::Answers { driver, saga: u8::try_from(saga).unwrap_or(u8::MAX), told };
+    if let Some(before) = state.answers[saga].filter(|before| *before != told) {
+        return Err((action, format!("P6: one saga was answered {before:?} and {told:?}")));
+    }
+    let mut next = *state;
+    next.answers[saga] = Some(told);
+    Ok((action, next))
 }

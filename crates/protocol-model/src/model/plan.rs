@@ -16,8 +16,8 @@ pub enum Plan {
     Ask(Vec<StepNo>, Direction),
     /// Tell the client that all effects are in place.
     Completed,
-    /// Tell the client that no effect remains.
-    RolledBack,
+    /// Tell the client that no effect remains, and why.
+    RolledBack(Reason),
     /// Set the durable latch, if it is open.
     Latch(Latch),
     /// Start anew: the latch says otherwise than what is known.
@@ -39,7 +39,7 @@ pub fn plan(rules: Rules, shape: &Shape, log: &Log, latch: Latch) -> Plan {
         {
             match (last_open(shape, log), mutant) {
                 (Some(step), _) => Plan::Ask(vec![step], Direction::Undo(decide::cause(shape, log))),
-                (None, Mutant::LeaseDecides) => Plan::RolledBack,
+                (None, Mutant::LeaseDecides) => Plan::RolledBack(decide::cause(shape, log)),
                 (None, _) => planned(shape, log, next),
             }
         }
@@ -47,7 +47,7 @@ pub fn plan(rules: Rules, shape: &Shape, log: &Log, latch: Latch) -> Plan {
             let known: Vec<StepNo> =
                 steps.iter().copied().filter(|&step| log.step(step).forward == Forward::Done).collect();
             if known.is_empty() {
-                Plan::RolledBack
+                Plan::RolledBack(decide::cause(shape, log))
             } else {
                 Plan::Ask(known, Direction::Undo(decide::cause(shape, log)))
             }
@@ -61,7 +61,7 @@ fn planned(shape: &Shape, log: &Log, next: Next) -> Plan {
         Next::Call(steps) => Plan::Ask(steps, Direction::Do),
         Next::Compensate(steps) => Plan::Ask(steps, Direction::Undo(decide::cause(shape, log))),
         Next::Completed => Plan::Completed,
-        Next::RolledBack(..) => Plan::RolledBack,
+        Next::RolledBack(reason, _) => Plan::RolledBack(reason),
         Next::Parked(_) => Plan::Stuck,
     }
 }
@@ -75,7 +75,7 @@ fn may_hold_an_effect(shape: &Shape, log: &Log, step: StepNo) -> bool {
     let known = log.step(step);
     let may_have_run = matches!(known.forward, Forward::Unknown | Forward::Done);
     let has_effect = matches!(shape.role(step), Some(Role::Compensatable | Role::Pivot));
-    has_effect && may_have_run && known.backward != Backward::Undone
+    has_effect && may_have_run && !known.is_undone()
 }
 
 /// A durable latch decides; the pivot is a step like the others.
@@ -90,7 +90,7 @@ fn latched(rules: Rules, shape: &Shape, log: &Log, latch: Latch) -> Plan {
         }
         let open = (0..=shape.pivot).rfind(|&step| may_hold_an_effect(shape, log, step));
         let undo = |step| Plan::Ask(vec![step], Direction::Undo(Reason::GaveUp));
-        return open.map_or(Plan::RolledBack, undo);
+        return open.map_or(Plan::RolledBack(Reason::GaveUp), undo);
     }
     if pivot.forward != Forward::Done {
         if latch == Latch::Open && (log.refusal(shape).is_some() || log.giving_up().is_some()) {

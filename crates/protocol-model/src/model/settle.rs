@@ -113,7 +113,7 @@ impl<F: Floor> Memory<'_, F> {
                 let fresh = self.driver(Driver { saga, log, epoch });
                 found.push(with(floor, fresh));
             }
-            Plan::Completed | Plan::RolledBack | Plan::Stuck => found.push(node),
+            Plan::Completed | Plan::RolledBack(_) | Plan::Stuck => found.push(node),
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! One state of the model, small enough to keep a million of them.
 
+use brokerage_types::Reason;
 use saga_orchestrator::engine::log::Log;
 
 use super::plan::Plan;
@@ -23,6 +24,15 @@ pub enum Latch {
     Commit,
 }
 
+/// What a client was told of a saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Told {
+    /// All effects are in place.
+    Completed,
+    /// None remains, and why.
+    RolledBack(Reason),
+}
+
 /// Everything that can still matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
@@ -32,8 +42,8 @@ pub struct State {
     pub floor: u32,
     /// What each driver knows.
     pub drivers: [u16; DRIVERS_MAX],
-    /// What clients were told: completed, rolled back; two bits a saga.
-    pub answers: u8,
+    /// What clients were told of each saga.
+    pub answers: [Option<Told>; SAGAS_MAX],
     /// One a saga.
     pub latches: [Latch; SAGAS_MAX],
 }
@@ -63,7 +73,7 @@ pub enum Action {
     /// A driver sends messages, and hears one answer.
     Hears { driver: u8, message: u8, reply: u8 },
     /// A driver answers its client.
-    Answers { driver: u8, saga: u8, completed: bool },
+    Answers { driver: u8, saga: u8, told: Told },
     /// A driver sets the durable latch.
     Latches { driver: u8, saga: u8, latch: Latch },
 }
@@ -72,7 +82,7 @@ impl Plan {
     /// Whether the driver has nothing left to do.
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Plan::Completed | Plan::RolledBack => true,
+            Plan::Completed | Plan::RolledBack(_) => true,
             Plan::Ask(..) | Plan::Latch(_) | Plan::Forget | Plan::Stuck => false,
         }
     }

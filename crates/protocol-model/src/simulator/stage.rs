@@ -43,8 +43,6 @@ pub struct Tally {
     pub aborts: u64,
     pub completed: u64,
     pub rolled_back: u64,
-    /// Sagas that two drivers ended for different reasons.
-    pub reworded: u64,
     /// From the end of the faults until everything had ended, at worst.
     pub healed_ms: u64,
 }
@@ -67,7 +65,6 @@ impl Tally {
             aborts: self.aborts + other.aborts,
             completed: self.completed + other.completed,
             rolled_back: self.rolled_back + other.rolled_back,
-            reworded: self.reworded + other.reworded,
             healed_ms: self.healed_ms.max(other.healed_ms),
         }
     }
@@ -286,26 +283,23 @@ impl Stage {
         self.note(format_args!("{saga_id} is answered {outcome:?}"));
         let Some(row) = self.rows.get_mut(&saga_id) else { return };
         let contradicts = match (&row.told, &outcome) {
-            (None, _)
-            | (Some(Outcome::Completed), Outcome::Completed)
-            | (Some(Outcome::RolledBack { .. }), Outcome::RolledBack { .. }) => false,
+            (None, _) | (Some(Outcome::Completed), Outcome::Completed) => false,
+            (Some(Outcome::RolledBack { reason: first, .. }), Outcome::RolledBack { reason, .. }) => {
+                first != reason
+            }
             (Some(Outcome::Completed), Outcome::RolledBack { .. })
             | (Some(Outcome::RolledBack { .. }), Outcome::Completed) => true,
         };
+        let words = format!("P6: {saga_id} was answered {:?} and {outcome:?}", row.told);
         if row.told.is_none() {
             match outcome {
                 Outcome::Completed => self.tally.completed += 1,
                 Outcome::RolledBack { .. } => self.tally.rolled_back += 1,
             }
         }
-        if let (Some(Outcome::RolledBack { reason: first, .. }), Outcome::RolledBack { reason, .. }) =
-            (&row.told, &outcome)
-        {
-            self.tally.reworded += u64::from(first != reason);
-        }
         row.told = Some(outcome);
         if contradicts {
-            self.breaks(format!("P6: {saga_id} was answered COMPLETED and ROLLED_BACK"));
+            self.breaks(words);
         }
         if let Err(broken) = self.check_outcome(saga_id) {
             self.breaks(broken);

@@ -14,10 +14,11 @@ const THREADS: u64 = 2;
 const HEALED_MS_MAX: u64 = 10_000;
 
 /// Mutants that change what participants do, so that the simulator can play them.
-const MUTANTS: [Mutant; 6] = [
+const MUTANTS: [Mutant; 7] = [
     Mutant::NoTombstones,
     Mutant::NoInbox,
     Mutant::LateActionSucceeds,
+    Mutant::StoredReasonUntold,
     Mutant::PivotCanBeUndone,
     Mutant::NoDrain,
     Mutant::NoSemanticLock,

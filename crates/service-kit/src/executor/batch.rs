@@ -57,6 +57,11 @@ pub(super) enum Reply {
     Tombstone {
         reason: Reason,
     },
+    /// To undo: nothing of it remains, and it can never run. Why is what its row says, and that never changes.
+    Undone {
+        reason: Reason,
+        replayed: bool,
+    },
     Refused,
     Expired,
     StaleEpoch {
@@ -74,6 +79,7 @@ impl Reply {
             Reply::Done { replayed, .. } => ("DONE", None, *replayed),
             Reply::Rejected { reason, replayed, .. } => ("REJECTED", Some(*reason), *replayed),
             Reply::Tombstone { reason } => ("TOMBSTONE", Some(*reason), true),
+            Reply::Undone { reason, replayed } => ("DONE", Some(*reason), *replayed),
             Reply::Refused => ("REFUSED", None, true),
             Reply::Expired => ("EXPIRED", None, false),
             Reply::StaleEpoch { .. } => ("STALE_EPOCH", None, false),
@@ -120,7 +126,7 @@ impl<B: Books> BookWork<B> {
             Due::Decide => self.decide_first(inbox, world, request),
             Due::Forestall | Due::Undo => {
                 self.undo(inbox, world, request, due)?;
-                Ok(Reply::Done { answer: Vec::new(), replayed: false })
+                Ok(Reply::Undone { reason: request.reason(), replayed: false })
             }
         }
     }
@@ -224,11 +230,13 @@ impl<C: Command> Request<C> {
         let reason = row.and_then(|row| row.reason).unwrap_or(Reason::GaveUp);
         match standing {
             Standing::Done => {
-                let answer = match self.operation {
-                    Operation::Do => row.map(|row| row.answer.clone()).unwrap_or_default(),
-                    Operation::Compensate(_) => Vec::new(),
-                };
+                let answer = row.map(|row| row.answer.clone()).unwrap_or_default();
                 Reply::Done { answer, replayed: true }
+            }
+            Standing::Undone => {
+                let asked = self.reason();
+                let is_told = !defect::is_seeded("stored_reason_untold");
+                Reply::Undone { reason: if is_told { reason } else { asked }, replayed: true }
             }
             Standing::Rejected => {
                 let message = row.map(|row| row.detail.clone()).unwrap_or_default();

@@ -147,6 +147,7 @@ impl<B: Books> Executor<B> {
             .with("request_id", once.request_id)
             .into()),
             Reply::Tombstone { .. }
+            | Reply::Undone { .. }
             | Reply::Refused
             | Reply::Expired
             | Reply::StaleEpoch { .. }
@@ -274,6 +275,7 @@ impl Decided {
             Reply::Done { .. } => (wire::Verdict::Done, String::new(), 0),
             Reply::Rejected { reason, .. } => (wire::Verdict::Rejected, reason.as_str().to_owned(), 0),
             Reply::Tombstone { reason } => (wire::Verdict::Tombstone, reason.as_str().to_owned(), 0),
+            Reply::Undone { reason, .. } => (wire::Verdict::Done, reason.as_str().to_owned(), 0),
             Reply::Refused => (wire::Verdict::Refused, String::new(), 0),
             Reply::Expired => (wire::Verdict::Expired, String::new(), 0),
             Reply::StaleEpoch { highest } => (wire::Verdict::StaleEpoch, String::new(), highest),

@@ -58,12 +58,14 @@ pub struct Stored {
 /// An answer that needs no decision. Nothing is changed for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// To do: it is done. To undo: nothing of it remains, and it can never run.
+    /// To do: it is done.
     Done,
-    /// It is refused, for ever.
+    /// To do: it is refused, for ever.
     Rejected,
-    /// It can never run (again).
+    /// To do: it can never run (again).
     Tombstone,
+    /// To undo: nothing of it remains, and it can never run. The row says why: all who ask are told the same.
+    Undone,
     /// To undo: it is a pivot and has run.
     Refused,
     /// The request came too late.
@@ -128,7 +130,7 @@ pub fn due(stored: Option<Stored>, asked: &Asked, highest_epoch: i64) -> Due {
         }
         (Operation::Compensate, Verdict::Done) => Due::Undo,
         (Operation::Compensate, Verdict::Rejected | Verdict::Compensated | Verdict::Tombstone) => {
-            Due::Answer(Standing::Done)
+            Due::Answer(Standing::Undone)
         }
     }
 }
@@ -153,12 +155,12 @@ mod tests {
 
     #[test]
     fn a_stored_verdict_is_answered_whatever_the_epoch_and_the_hour() {
-        use Standing::{Done, Rejected, Tombstone};
+        use Standing::{Done, Rejected, Tombstone, Undone};
         let expected = [
             (Verdict::Done, Due::Answer(Done), Due::Undo),
-            (Verdict::Rejected, Due::Answer(Rejected), Due::Answer(Done)),
-            (Verdict::Compensated, Due::Answer(Tombstone), Due::Answer(Done)),
-            (Verdict::Tombstone, Due::Answer(Tombstone), Due::Answer(Done)),
+            (Verdict::Rejected, Due::Answer(Rejected), Due::Answer(Undone)),
+            (Verdict::Compensated, Due::Answer(Tombstone), Due::Answer(Undone)),
+            (Verdict::Tombstone, Due::Answer(Tombstone), Due::Answer(Undone)),
         ];
         for (verdict, to_do, to_undo) in expected {
             let stored = Some(Stored { verdict, same_command: true });
@@ -175,7 +177,7 @@ mod tests {
         let stored = |verdict| Some(Stored { verdict, same_command: true });
         assert_eq!(due(stored(Verdict::Done), &pivot, 0), Due::Answer(Standing::Refused));
         assert_eq!(due(None, &pivot, 0), Due::Forestall);
-        assert_eq!(due(stored(Verdict::Rejected), &pivot, 0), Due::Answer(Standing::Done));
+        assert_eq!(due(stored(Verdict::Rejected), &pivot, 0), Due::Answer(Standing::Undone));
     }
 
     #[test]

@@ -112,6 +112,28 @@ async fn another_command_under_the_same_key_is_a_mismatch() {
 }
 
 #[tokio::test]
+async fn whoever_undoes_a_step_is_told_the_reason_that_was_recorded_first() {
+    let bench = Bench::new().await;
+    let undo = async |context: &StepContext, command: Count, reason: Reason| {
+        let reply =
+            bench.executor.compensate(&Some(context.clone()), command, reason.as_str()).await.unwrap();
+        (reply.verdict(), reply.reason)
+    };
+    let told = |reason: Reason| (Verdict::Done, reason.as_str().to_owned());
+    let (done, refused, unheard_of) = (saga(), saga(), saga());
+    assert_eq!(bench.step(&refused, add(-1)).await.verdict(), Verdict::Rejected);
+    assert_eq!(bench.step(&done, add(5)).await.verdict(), Verdict::Done);
+    for (context, command, recorded) in [
+        (&refused, add(-1), Reason::InsufficientUsable),
+        (&done, add(5), Reason::GaveUp),
+        (&unheard_of, add(5), Reason::GaveUp),
+    ] {
+        assert_eq!(undo(context, command.clone(), Reason::GaveUp).await, told(recorded));
+        assert_eq!(undo(context, command, Reason::AbortedByOperator).await, told(recorded));
+    }
+}
+
+#[tokio::test]
 async fn a_step_undone_twice_is_undone_once_and_never_runs_again() {
     let bench = Bench::new().await;
     let context = saga();

@@ -86,6 +86,18 @@ pub const DEFECTS: &[Defect] = &[
     ),
     service(
         KIT,
+        "stored_reason_untold",
+        "who compensates a step is not told why it was refused or undone before",
+        "executor::whoever_undoes_a_step_is_told_the_reason_that_was_recorded_first",
+    ),
+    unit(
+        ORCHESTRATOR,
+        "own_reason_told",
+        "a driver tells its own reason for an end that another has a reason for",
+        "engine::decide::tests::the_row_of_the_first_step_says_why",
+    ),
+    service(
+        KIT,
         "late_attempt_decided",
         "an attempt after its not_after is decided",
         "executor::an_expired_attempt_and_a_stale_epoch_leave_no_row",
