@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use asset_svc::domain::command::{Command, Direction, PlaceHold, SettleTrade};
 use asset_svc::domain::customer::State;
 use brokerage_proto::asset::v1 as wire;
+use brokerage_proto::common::v1::{StepReply, Verdict};
 use brokerage_types::{Reason, Side};
 use futures::future::join_all;
 use proptest::strategy::{Strategy, ValueTree};
@@ -109,9 +110,9 @@ fn wire_trade(trade: &SettleTrade) -> wire::SettleTrade {
     }
 }
 
-fn verdict(reply: &brokerage_proto::common::v1::StepReply) -> Result<(), Reason> {
-    match crate::harness::verdict(reply).as_str() {
-        "DONE" => Ok(()),
+fn verdict(reply: &StepReply) -> Result<(), Reason> {
+    match reply.verdict() {
+        Verdict::Done => Ok(()),
         _ => Err(reply.reason.parse().unwrap()),
     }
 }

@@ -119,10 +119,10 @@ async fn a_step_is_compensated_once_or_refuses_for_ever() {
             assert_eq!(world.effects().await, done);
             assert_eq!(verdict(&step.run(&world).await), "DONE");
         } else {
-            assert_eq!(verdict(&undone), "DONE");
+            assert_eq!(verdict(&undone), "DONE(GAVE_UP)");
             assert_eq!(world.has("customer-a", "TRY").await, before);
             let after = world.effects().await;
-            assert_eq!(verdict(&step.undo(&world).await), "DONE");
+            assert_eq!(verdict(&step.undo(&world).await), "DONE(GAVE_UP)");
             assert_eq!(verdict(&step.run(&world).await), "TOMBSTONE(GAVE_UP)");
             assert_eq!(world.effects().await, after);
         }
@@ -135,9 +135,9 @@ async fn a_late_step_after_its_tombstone_changes_nothing() {
     let (world, steps) = three_steps().await;
     for step in &steps {
         let before = world.effects().await;
-        assert_eq!(verdict(&step.undo(&world).await), "DONE");
+        assert_eq!(verdict(&step.undo(&world).await), "DONE(GAVE_UP)");
         assert_eq!(verdict(&step.run(&world).await), "TOMBSTONE(GAVE_UP)");
-        assert_eq!(verdict(&step.undo(&world).await), "DONE");
+        assert_eq!(verdict(&step.undo(&world).await), "DONE(GAVE_UP)");
         assert_eq!(verdict(&step.run(&world).await), "TOMBSTONE(GAVE_UP)");
         assert_eq!(world.effects().await, before);
     }
@@ -152,7 +152,7 @@ async fn do_and_compensate_at_the_same_time_end_with_nothing_held() {
         let hold = buy("customer-a", "THYAO", "2", "10");
         let step = Step { saga_id: hold.hold_id.clone(), command: Kind::PlaceHold(hold), pivot: false };
         let (_, undone) = tokio::join!(step.run(&world), step.undo(&world));
-        assert_eq!(verdict(&undone), "DONE");
+        assert_eq!(verdict(&undone), "DONE(GAVE_UP)");
         assert_eq!(verdict(&step.run(&world).await), "TOMBSTONE(GAVE_UP)");
         assert_eq!(world.has("customer-a", "TRY").await, before);
     }
@@ -168,7 +168,8 @@ async fn a_rejection_is_remembered_though_it_would_work_now() {
     let before = world.effects().await;
     assert_eq!(verdict(&world.place(&hold).await), "REJECTED(INSUFFICIENT_USABLE)");
     let saga = hold.hold_id.clone();
-    assert_eq!(verdict(&world.compensate((&saga, 1), Kind::PlaceHold(hold)).await), "DONE");
+    let undone = world.compensate((&saga, 1), Kind::PlaceHold(hold)).await;
+    assert_eq!(verdict(&undone), "DONE(INSUFFICIENT_USABLE)");
     assert_eq!(world.effects().await, before);
     audit(&world.pool).await;
 }

@@ -12,6 +12,7 @@ mod running;
 mod traces;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 use collector::Collector;
-use mesh::Mesh;
+use mesh::{Mesh, Saga};
 use prometheus::Prometheus;
 
 /// How long spans and scrapes may take to arrive after the last call.
@@ -50,7 +51,11 @@ fn look(work: &Path) -> Result<()> {
     let mesh = Mesh::start(work, collector.endpoint())?;
     let prometheus = Prometheus::start(work, &mesh)?;
     let begun = Instant::now();
-    let played = workload::play(&mesh)?;
+    let nobody = BTreeSet::new();
+    let is_told = |sagas: &[Saga]| {
+        until("the traces before the kill", || traces::check(sagas, &nobody, &collector.spans()?)).map(drop)
+    };
+    let played = workload::play(&mesh, is_told)?;
     eprintln!("played for {:.0} s: {played}", begun.elapsed().as_secs_f64());
     let sagas = mesh.sagas()?;
     // All of them are looked at, whatever the first one finds.

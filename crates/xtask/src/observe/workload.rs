@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::mesh::Mesh;
+use super::mesh::{Mesh, Saga};
 use super::running::signal;
 
 /// A small recording of creates, cancels and matches.
@@ -42,17 +42,21 @@ impl fmt::Display for Played {
     }
 }
 
-/// Plays it all, and waits until every saga has ended.
+/// Plays it all, and waits until every saga has ended. Before a process is killed, `is_told` waits for what is exported
+/// of the sagas so far: what has not left the process by then is lost with it.
 ///
 /// # Errors
 /// What should have succeeded and did not.
-pub fn play(mesh: &Mesh) -> Result<Played> {
+pub fn play(mesh: &Mesh, is_told: impl Fn(&[Saga]) -> Result<()>) -> Result<Played> {
     let mut played = Played::default();
     flow(mesh, &mut played)?;
     refusals(mesh, &mut played)?;
     mute(mesh, &mut played)?;
     flow(mesh, &mut played)?;
-    kill(mesh, &mut played)?;
+    ended(mesh)?;
+    let before = mesh.sagas()?;
+    is_told(&before)?;
+    kill(mesh, &before, &mut played)?;
     flow(mesh, &mut played)?;
     ended(mesh)?;
     Ok(played)
@@ -155,9 +159,8 @@ fn pause_one(mesh: &Mesh) -> Result<Option<String>> {
 }
 
 /// Kills an orchestrator in the middle of a recording; the other one takes its sagas over.
-fn kill(mesh: &Mesh, played: &mut Played) -> Result<()> {
+fn kill(mesh: &Mesh, before: &[Saga], played: &mut Played) -> Result<()> {
     let victim = pids(mesh, "saga-orchestrator")?.into_iter().next().context("there is an orchestrator")?;
-    let before = mesh.ids()?;
     let mut replay = mesh.command("token-admin", &["replay", FLOW, "--concurrency", "8"]);
     let mut replay = replay.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let begun = Instant::now();
@@ -165,8 +168,10 @@ fn kill(mesh: &Mesh, played: &mut Played) -> Result<()> {
     signal("KILL", victim)?;
     played.killed += 1;
     // The first call may still go to the process that is gone.
-    let ids = super::until("an orchestrator that answers", || mesh.ids())?;
-    played.at_risk = ids.difference(&before).cloned().collect();
+    played.at_risk = super::until("an orchestrator that answers", || mesh.ids())?;
+    for saga in before {
+        played.at_risk.remove(&saga.id);
+    }
     // Some of its calls have lost their process. What they began ends nevertheless.
     replay.wait()?;
     Ok(())

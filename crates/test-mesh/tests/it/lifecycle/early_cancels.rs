@@ -25,8 +25,8 @@ async fn a_cancel_before_the_order_opens_is_granted() {
     assert_eq!(alice.status(&order_id).await, OrderStatus::Init);
     // Opening sees the wish and refuses; the create saga takes everything back for that reason.
     assert_eq!(create.open().await, "REJECTED(CANCEL_ASKED)");
-    assert_eq!(create.undo_place_hold("CANCEL_ASKED").await, "DONE");
-    assert_eq!(create.undo_draft("CANCEL_ASKED").await, "DONE");
+    assert_eq!(create.undo_place_hold("CANCEL_ASKED").await, "DONE(CANCEL_ASKED)");
+    assert_eq!(create.undo_draft("CANCEL_ASKED").await, "DONE(CANCEL_ASKED)");
     canceling.await.unwrap().unwrap();
     let order = alice.sees(&order_id).await;
     assert_eq!((order.status(), order.accept_seq), (OrderStatus::Canceled, 0));
@@ -51,7 +51,7 @@ async fn a_cancel_of_an_order_that_is_then_rejected_comes_too_late() {
     })
     .await;
     assert_eq!(create.place_hold().await, "REJECTED(INSUFFICIENT_USABLE)");
-    assert_eq!(create.undo_draft("INSUFFICIENT_USABLE").await, "DONE");
+    assert_eq!(create.undo_draft("INSUFFICIENT_USABLE").await, "DONE(INSUFFICIENT_USABLE)");
     expect_refusal(canceling.await.unwrap(), Reason::TooLateToCancel);
     assert_eq!(alice.status(&order_id).await, OrderStatus::Rejected);
     brokerage.audit().await;
@@ -64,8 +64,8 @@ async fn a_late_hold_after_its_tombstone_holds_nothing() {
     brokerage.admin().deposits(ALICE, "TRY", "100").await;
     let create = brokerage.create_by_hand(&alice.bid("THYAO", "10", "8.00"));
     // Everything is given up before anything has run.
-    assert_eq!(create.undo_place_hold("GAVE_UP").await, "DONE");
-    assert_eq!(create.undo_draft("GAVE_UP").await, "DONE");
+    assert_eq!(create.undo_place_hold("GAVE_UP").await, "DONE(GAVE_UP)");
+    assert_eq!(create.undo_draft("GAVE_UP").await, "DONE(GAVE_UP)");
     // Then the delayed calls arrive.
     assert_eq!(create.draft().await, "TOMBSTONE(GAVE_UP)");
     assert_eq!(create.place_hold().await, "TOMBSTONE(GAVE_UP)");

@@ -88,8 +88,8 @@ async fn a_cancel_under_a_trade_that_fails_cancels_the_whole_order() {
     });
     alice.waits_for(&bid, OrderStatus::CancelRequested).await;
     // Giving up begins at the pivot; after its tombstone the settlement can never come.
-    assert_eq!(trade.undo_settle("GAVE_UP").await, "DONE");
-    assert_eq!(trade.undo_reserve("GAVE_UP").await, "DONE");
+    assert_eq!(trade.undo_settle("GAVE_UP").await, "DONE(GAVE_UP)");
+    assert_eq!(trade.undo_reserve("GAVE_UP").await, "DONE(GAVE_UP)");
     assert_eq!(trade.settle().await, "TOMBSTONE(GAVE_UP)");
     canceling.await.unwrap().unwrap();
     assert_eq!(alice.status(&bid).await, OrderStatus::Canceled);

@@ -86,8 +86,8 @@ async fn an_older_driver_cannot_begin_what_a_newer_one_may_have_given_up() {
     newer.saga.epoch = 2;
     assert_eq!(older.draft().await, "DONE");
     // The newer driver gives the saga up while the older one's call is still on its way.
-    assert_eq!(newer.undo_place_hold("GAVE_UP").await, "DONE");
-    assert_eq!(newer.undo_draft("GAVE_UP").await, "DONE");
+    assert_eq!(newer.undo_place_hold("GAVE_UP").await, "DONE(GAVE_UP)");
+    assert_eq!(newer.undo_draft("GAVE_UP").await, "DONE(GAVE_UP)");
     assert_eq!(older.place_hold().await, "TOMBSTONE(GAVE_UP)");
     let opened = older.open().await;
     assert_eq!(opened, "REJECTED(ILLEGAL_TRANSITION)");
