@@ -18,7 +18,7 @@ pub enum Next {
     Compensate(Vec<StepNo>),
     /// All effects are in place, for ever.
     Completed,
-    /// No effect remains. Why, and at which step if a step was refused.
+    /// No effect remains. Why, and at which step if one is known to be refused for that.
     RolledBack(Reason, Option<StepNo>),
     /// Nothing, until it is resumed.
     Parked(Reason),

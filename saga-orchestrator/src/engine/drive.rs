@@ -338,7 +338,8 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
         let at = self.engine.clock.now();
         self.recorder.note(Note { step, direction, attempt, reply: answer.reply.clone(), at, took });
         let event = match (answer.reply, direction) {
-            (Reply::Done, Direction::Do) => Event::Done(step),
+            // Of what is done a reason tells nothing.
+            (Reply::Done | Reply::Undone(_), Direction::Do) => Event::Done(step),
             (Reply::Undone(reason), Direction::Undo(_)) => Event::Undone(step, reason),
             // It does not say why: it may have been for ours.
             (Reply::Done, Direction::Undo(reason)) => Event::Undone(step, reason),
@@ -357,7 +358,7 @@ impl<P: Participants, R: Recorder> Drive<'_, P, R> {
                 self.trouble = Some(detail);
                 return Meaning::Poison;
             }
-            (reply @ (Reply::Refused | Reply::Undone(_)), Direction::Do)
+            (reply @ Reply::Refused, Direction::Do)
             | (reply @ (Reply::Rejected(_) | Reply::Tombstone(_) | Reply::NotNow), Direction::Undo(_)) => {
                 self.trouble = Some(format!("step {step} answered {}, which it must not", reply.word()));
                 return Meaning::Poison;

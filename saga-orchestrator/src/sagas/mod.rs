@@ -163,7 +163,7 @@ mod tests {
             first_kind(&cancel_order::SAGA),
             first_kind(&match_orders::SAGA),
         ];
-        assert_eq!(first_kinds, [Some(definition::Kind::Compensatable); 3]);
+        assert_eq!(first_kinds, [Some(definition::Kind::Compensatable); Kind::ALL.len()]);
     }
 
     fn first_kind<I>(saga: &Saga<I>) -> Option<definition::Kind> {

@@ -258,6 +258,8 @@ async fn create_order_tells_its_stories() {
     check("create_order/late_hold", story(&[twist]).impatient().late("place_hold")).await;
     let twist = (("place_hold", false, 1, ALWAYS), Twist::RefusedUnheard(Reason::InsufficientUsable));
     check("create_order/refused_unheard", story(&[twist]).impatient()).await;
+    let twist = (("open", false, 1, ALWAYS), Twist::RefusedUnheard(Reason::CancelAsked));
+    check("create_order/cancel_asked_unheard", story(&[twist]).impatient()).await;
     let twist = (("place_hold", false, 1, ALWAYS), Twist::Poison);
     check("create_order/poison_before_the_pivot", story(&[twist])).await;
     let twist = (("draft", false, 1, 1), Twist::Expired);

@@ -110,8 +110,25 @@ impl<B: Books> BookWork<B> {
         Self { books, memory, metrics: metrics.clone(), wary: AtomicU32::new(0) }
     }
 
+    /// Decides one request, on rows that may have been read after the inbox: what makes no sense then is a conflict.
+    pub async fn decide_or_conflict(
+        &self,
+        connection: &mut PgConnection,
+        inbox: &mut Inbox,
+        world: &mut B::World,
+        request: &Request<B::Command>,
+    ) -> Result<Reply, LaneError> {
+        match self.decide(inbox, world, request) {
+            Err(error) if inbox.is_behind(connection, request.key).await? => {
+                tracing::debug!(%error, "what was read of the inbox is behind the rows that were read after it");
+                Err(LaneError::Conflict)
+            }
+            decided => decided,
+        }
+    }
+
     /// Decides one request. `Err` only for what is broken; it fails the batch.
-    pub fn decide(
+    fn decide(
         &self,
         inbox: &mut Inbox,
         world: &mut B::World,
@@ -345,7 +362,7 @@ impl<B: Books> BookWork<B> {
         let mut decided = Vec::with_capacity(items.len());
         let mut traces = Vec::new();
         for request in items {
-            let reply = self.decide(&mut inbox, &mut world, request)?;
+            let reply = self.decide_or_conflict(tx, &mut inbox, &mut world, request).await?;
             // What has been noted since the last one is this one's.
             traces.resize(self.books.noted(&world), request.trace);
             decided.push(Decided { reply, database_time });

@@ -177,6 +177,16 @@ impl Inbox {
         self.epochs.get(&saga_id).copied().unwrap_or_default()
     }
 
+    /// Whether another transaction has decided about this step since the inbox was read. What it did may be seen in rows
+    /// that were read afterwards, and make no sense beside the inbox as it was.
+    pub async fn is_behind(&self, tx: &mut PgConnection, key: Key) -> Result<bool, LaneError> {
+        if self.decided.contains(&key) || defect::is_seeded("stale_inbox_is_a_fault") {
+            return Ok(false);
+        }
+        let now = Self::read(tx, &Sagas::of([key.saga_id])).await?;
+        Ok(now.row(key).map(|row| row.verdict) != self.row(key).map(|row| row.verdict))
+    }
+
     /// Records a first verdict.
     pub fn decide(&mut self, key: Key, row: Row) {
         let highest = self.epochs.entry(key.saga_id).or_insert(row.epoch);

@@ -194,7 +194,7 @@ impl<B: Books> BookWork<B> {
         let mut inbox = Inbox::glimpsed(glimpse);
         let (mut decided, mut traces) = (Vec::with_capacity(items.len()), Vec::new());
         for request in items {
-            let reply = self.decide(&mut inbox, &mut world, request)?;
+            let reply = self.decide_or_conflict(connection, &mut inbox, &mut world, request).await?;
             // What has been noted since the last one is this one's.
             traces.resize(self.books.noted(&world), request.trace);
             decided.push(Decided { reply, database_time });

@@ -288,6 +288,28 @@ async fn steps_that_two_replicas_undo_at_once_are_undone_once() {
 }
 
 #[tokio::test]
+async fn two_replicas_that_undo_at_once_for_two_reasons_tell_one() {
+    let bench = Bench::new().await;
+    let replica = bench.replica();
+    let told = |executor: Executor<Counters>, context: StepContext, reason: Reason| async move {
+        executor.compensate(&Some(context), add(1), reason.as_str()).await.unwrap().reason
+    };
+    for number in 0..50 {
+        let context = saga();
+        // One in two is done: the others are forestalled.
+        if number % 2 == 0 {
+            bench.step(&context, add(1)).await;
+        }
+        let (one, other) = tokio::join!(
+            told(bench.executor.clone(), context.clone(), Reason::GaveUp),
+            told(replica.clone(), context.clone(), Reason::AbortedByOperator),
+        );
+        assert_eq!(one, other);
+        assert_eq!(bench.step(&context, add(1)).await.reason, one);
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_stops_waiting_disturbs_nobody() {
     let bench = Bench::new().await;
     let context = saga();

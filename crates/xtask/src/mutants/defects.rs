@@ -90,6 +90,12 @@ pub const DEFECTS: &[Defect] = &[
         "who compensates a step is not told why it was refused or undone before",
         "executor::whoever_undoes_a_step_is_told_the_reason_that_was_recorded_first",
     ),
+    service(
+        KIT,
+        "stale_inbox_is_a_fault",
+        "who loses a race to undo a step is told of a fault, because rows no longer fit what it read before",
+        "executor::two_replicas_that_undo_at_once_for_two_reasons_tell_one",
+    ),
     unit(
         ORCHESTRATOR,
         "own_reason_told",
