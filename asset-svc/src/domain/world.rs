@@ -71,6 +71,8 @@ pub struct World {
     pub customers: BTreeMap<CustomerId, Kept<Customer>>,
     /// Balances, by owner and asset.
     pub balances: BTreeMap<BalanceKey, Kept<Balance>>,
+    /// Balances as they were read without a lock: they are written only if they are still that.
+    pub seen: BTreeMap<BalanceKey, Balance>,
     /// Holds, by id.
     pub holds: BTreeMap<HoldId, Kept<Hold>>,
     /// Journal transactions that exist, of those that a command would make.
@@ -111,6 +113,12 @@ impl World {
     #[must_use]
     pub fn balance(&self, owner: &CustomerId, asset: &AssetCode) -> Balance {
         self.balances.get(&(owner.clone(), asset.clone())).map(|kept| kept.row).unwrap_or_default()
+    }
+
+    /// Adds a balance that was read without a lock.
+    pub fn saw(&mut self, key: BalanceKey, balance: Balance) {
+        self.seen.insert(key.clone(), balance);
+        self.balances.insert(key, Kept { loaded: balance.version, row: balance });
     }
 
     /// Takes a plan as a whole. With a customer all his balances change, if only in their version: who decides on the

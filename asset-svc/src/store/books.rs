@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 
 use super::load::{SeenAssets, load};
 use super::optimistic::{glance, save_unchanged};
+use super::recollection::Recollection;
 use super::save::save;
 use crate::domain::command::Command;
 use crate::domain::decide::{Answer, compensate, execute};
@@ -85,6 +86,7 @@ impl Commanded for Command {
 impl Books for AssetBooks {
     type Command = Command;
     type World = World;
+    type Recollection = Recollection;
 
     async fn load(&self, tx: &mut PgConnection, commands: &[&Command]) -> Result<World, sqlx::Error> {
         load(tx, &self.seen, commands).await
@@ -129,8 +131,8 @@ impl Books for AssetBooks {
         events.collect()
     }
 
-    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
-        save(tx, &world).await
+    async fn save(&self, tx: &mut PgConnection, world: &World) -> Result<(), SaveError> {
+        save(tx, world).await
     }
 
     fn is_optimistic(&self, wish: Wish<'_, Command>) -> bool {
@@ -157,13 +159,21 @@ impl Books for AssetBooks {
         glance(connection, &self.seen, asked, wishes).await
     }
 
+    fn recall(&self, recollection: &mut Recollection, wishes: &[Wish<'_, Command>]) -> Option<World> {
+        recollection.recall(&self.seen, wishes)
+    }
+
+    fn remember(&self, recollection: &mut Recollection, world: World) {
+        recollection.remember(world);
+    }
+
     async fn save_unchanged(
         &self,
         connection: &mut PgConnection,
-        world: World,
-        verdicts: Verdicts,
+        world: &World,
+        verdicts: &Verdicts,
     ) -> Result<(), SaveError> {
-        save_unchanged(connection, &world, &verdicts).await
+        save_unchanged(connection, world, verdicts).await
     }
 }
 

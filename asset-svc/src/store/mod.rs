@@ -8,10 +8,12 @@ mod books;
 mod load;
 mod optimistic;
 pub mod reads;
+mod recollection;
 mod rows;
 mod save;
 mod seal;
 
 pub use balance_check::BalanceCheck;
 pub use books::AssetBooks;
+pub use recollection::Recollection;
 pub use seal::Journal;

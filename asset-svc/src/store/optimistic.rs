@@ -1,7 +1,7 @@
 //! Holds come and go without locks: one statement reads the balances and the customers, one writes what follows from
 //! them. Where holds go, one between them reads those, with their balances.
 //!
-//! A balance is written only on the version it was read with, and only if its customer is still the one who was read.
+//! A balance is written only as it was read, and only if its customer, and what he pays, are still as they were read.
 //! Whoever changes a customer changes the version of all his balances ([`World::take`]), which tells a hold whose
 //! statement had begun before. Holds and journal entries that are there already make the statement fail, and the long
 //! way tells what they are; so does a hold that is not as it was read.
@@ -17,7 +17,7 @@ use sqlx::types::Uuid;
 
 use super::load::SeenAssets;
 use super::rows::{BalanceRow, CustomerRow, HoldRow, rate};
-use super::save::{BalanceColumns, HoldColumns, PostingColumns, TxColumns};
+use super::save::{BalanceColumns, HoldColumns, PostingColumns, TxColumns, too_large};
 use crate::domain::command::Command;
 use crate::domain::customer::Customer;
 use crate::domain::footprint::Footprint;
@@ -77,7 +77,7 @@ pub(super) async fn glance(
         {
             let balance = BalanceRow { owner, asset, available, held, available_seq, held_seq, version };
             let (key, balance) = balance.into_parts()?;
-            world.balances.insert(key, Kept { loaded: version, row: balance });
+            world.saw(key, balance);
         }
     }
     // Only now: a hold whose verdict was seen is there.
@@ -150,9 +150,31 @@ async fn read_leaving_holds(
         };
         let balance = BalanceRow { owner, asset, available, held, available_seq, held_seq, version };
         let (key, balance) = balance.into_parts()?;
-        world.balances.insert(key, Kept { loaded: balance.version, row: balance });
+        world.saw(key, balance);
     }
     Ok(true)
+}
+
+/// Customers as they were read.
+#[derive(Default)]
+struct ReadCustomers<'a> {
+    ids: Vec<&'a str>,
+    versions: Vec<i64>,
+    states: Vec<&'static str>,
+    tiers: Vec<&'static str>,
+}
+
+impl<'a> ReadCustomers<'a> {
+    fn of(world: &'a World) -> Self {
+        let mut columns = Self::default();
+        for kept in world.customers.values().filter(|_| !defect::is_seeded("customer_unchecked")) {
+            columns.ids.push(kept.row.customer_id.as_str());
+            columns.versions.push(kept.loaded);
+            columns.states.push(kept.row.state.as_str());
+            columns.tiers.push(kept.row.tier.as_str());
+        }
+        columns
+    }
 }
 
 /// Writes holds, what they take from balances or give back, their journal and their verdicts: all of it or nothing.
@@ -168,18 +190,23 @@ pub(super) async fn save_unchanged(
         return Err(SaveError::Conflict);
     }
     let (t, p) = (TxColumns::of(&world.journal), PostingColumns::of(&world.journal));
-    let decisive = world.customers.iter().filter(|_| !defect::is_seeded("customer_unchecked"));
-    let (customers, versions): (Vec<&str>, Vec<i64>) =
-        decisive.map(|(customer_id, kept)| (customer_id.as_str(), kept.loaded)).unzip();
+    let customers = ReadCustomers::of(world);
+    let rates = world.rates.iter().filter(|_| !defect::is_seeded("rate_unchecked"));
+    let rates: Vec<(&str, i32)> = rates
+        .map(|(tier, rate)| Ok((tier.as_str(), i32::try_from(rate.ppm()).map_err(too_large)?)))
+        .collect::<Result<_, SaveError>>()?;
+    let (tiers, fees): (Vec<&str>, Vec<i32>) = rates.into_iter().unzip();
     service_kit::save_decided!(
         connection,
         verdicts,
         r#", balances_locked AS MATERIALIZED (
                SELECT r.*
-               FROM unnest($20::text[], $21::text[], $22::numeric[], $23::numeric[], $24::bigint[], $25::bigint[],
-                           $26::bigint[], $27::bigint[])
-                    AS r(owner, asset, available, held, available_seq, held_seq, version, loaded)
+               FROM unnest($25::text[], $26::text[], $27::numeric[], $28::numeric[], $29::bigint[], $30::bigint[],
+                           $31::bigint[], $32::bigint[], $67::numeric[], $68::numeric[])
+                    AS r(owner, asset, available, held, available_seq, held_seq, version, loaded, seen_available,
+                         seen_held)
                JOIN balances b ON b.owner = r.owner AND b.asset = r.asset AND b.version = r.loaded
+                              AND b.available = r.seen_available AND b.held = r.seen_held
                FOR NO KEY UPDATE OF b SKIP LOCKED
            ), balances_changed AS (
                UPDATE balances b
@@ -190,10 +217,10 @@ pub(super) async fn save_unchanged(
                INSERT INTO holds (hold_id, customer_id, side, base_asset, quote_asset, limit_price, quantity,
                                   cum_quantity, cum_notional, cum_fee, fee_ppm, fee_scale, placed, captured, released,
                                   status, version)
-               SELECT * FROM unnest($28::uuid[], $29::text[], $30::smallint[], $31::text[], $32::text[],
-                                    $33::numeric[], $34::numeric[], $35::numeric[], $36::numeric[], $37::numeric[],
-                                    $38::integer[], $39::smallint[], $40::numeric[], $41::numeric[], $42::numeric[],
-                                    $43::text[], $44::bigint[])
+               SELECT * FROM unnest($33::uuid[], $34::text[], $35::smallint[], $36::text[], $37::text[],
+                                    $38::numeric[], $39::numeric[], $40::numeric[], $41::numeric[], $42::numeric[],
+                                    $43::integer[], $44::smallint[], $45::numeric[], $46::numeric[], $47::numeric[],
+                                    $48::text[], $49::bigint[])
                ON CONFLICT (hold_id) DO UPDATE
                SET cum_quantity = excluded.cum_quantity, cum_notional = excluded.cum_notional,
                    cum_fee = excluded.cum_fee, captured = excluded.captured, released = excluded.released,
@@ -202,18 +229,25 @@ pub(super) async fn save_unchanged(
                RETURNING 1
            ), txs_made AS (
                INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at, reason)
-               SELECT * FROM unnest($45::uuid[], $46::text[], $47::text[], $48::timestamptz[], $61::text[])
+               SELECT * FROM unnest($50::uuid[], $51::text[], $52::text[], $53::timestamptz[], $66::text[])
                RETURNING 1
            ), postings_made AS (
                INSERT INTO postings (tx_id, line, owner, asset, kind, amount, account_seq, balance_after, statement_seq)
-               SELECT * FROM unnest($49::uuid[], $50::smallint[], $51::text[], $52::text[], $53::smallint[],
-                                    $54::numeric[], $55::bigint[], $56::numeric[], $57::bigint[])
+               SELECT * FROM unnest($54::uuid[], $55::smallint[], $56::text[], $57::text[], $58::smallint[],
+                                    $59::numeric[], $60::bigint[], $61::numeric[], $62::bigint[])
            )
-           SELECT all_or_nothing((SELECT -count(*) FROM unnest($59::text[], $60::bigint[]) AS s(customer_id, version)
-                                  WHERE NOT EXISTS (SELECT 1 FROM customers c
-                                                    WHERE c.customer_id = s.customer_id AND c.version = s.version))
+           SELECT all_or_nothing((SELECT -count(*) FROM mistakes)
+                                 + (SELECT -count(*)
+                                    FROM unnest($64::text[], $65::bigint[], $69::text[], $70::text[])
+                                         AS s(customer_id, version, state, tier)
+                                    WHERE NOT EXISTS (SELECT 1 FROM customers c
+                                                      WHERE c.customer_id = s.customer_id AND c.version = s.version
+                                                        AND c.state = s.state AND c.tier = s.tier))
+                                 + (SELECT -count(*) FROM unnest($71::text[], $72::integer[]) AS s(tier, fee_ppm)
+                                    WHERE NOT EXISTS (SELECT 1 FROM tiers t
+                                                      WHERE t.tier = s.tier AND t.fee_ppm = s.fee_ppm))
                                  + (SELECT count(*) FROM holds_made) + (SELECT count(*) FROM balances_changed)
-                                 + (SELECT count(*) FROM txs_made) + (SELECT count(*) FROM decided), $58)"#,
+                                 + (SELECT count(*) FROM txs_made) + (SELECT count(*) FROM decided), $63)"#,
         &b.owner,
         &b.asset,
         &b.available,
@@ -253,9 +287,15 @@ pub(super) async fn save_unchanged(
         &p.balance_after as _,
         &p.statement_seq as _,
         verdicts.wanted(b.owner.len() + h.hold_id.len() + t.tx_id.len()),
-        &customers as _,
-        &versions,
+        &customers.ids as _,
+        &customers.versions,
         &t.reason as _,
+        &b.seen_available,
+        &b.seen_held,
+        &customers.states as _,
+        &customers.tiers as _,
+        &tiers as _,
+        &fees,
     )?;
     Ok(())
 }

@@ -31,16 +31,20 @@ pub(super) struct BalanceColumns {
     pub held_seq: Vec<i64>,
     pub version: Vec<i64>,
     pub loaded: Vec<i64>,
+    pub seen_available: Vec<Decimal>,
+    pub seen_held: Vec<Decimal>,
 }
 
 impl BalanceColumns {
     pub fn of(world: &World) -> Self {
         let mut columns = Self::default();
-        for ((owner, asset), kept) in &world.balances {
+        for (key, kept) in &world.balances {
             let row = &kept.row;
             if row.version == kept.loaded {
                 continue;
             }
+            let (owner, asset) = key;
+            let seen = world.seen.get(key).copied().unwrap_or_default();
             columns.owner.push(owner.to_string());
             columns.asset.push(asset.to_string());
             columns.available.push(row.available.to_decimal());
@@ -49,6 +53,8 @@ impl BalanceColumns {
             columns.held_seq.push(row.held_seq);
             columns.version.push(row.version);
             columns.loaded.push(kept.loaded);
+            columns.seen_available.push(seen.available.to_decimal());
+            columns.seen_held.push(seen.held.to_decimal());
         }
         columns
     }
@@ -296,6 +302,6 @@ fn all_written(written: i64, wanted: usize) -> Result<(), SaveError> {
     if usize::try_from(written) == Ok(wanted) { Ok(()) } else { Err(SaveError::Conflict) }
 }
 
-fn too_large(_: std::num::TryFromIntError) -> SaveError {
+pub(super) fn too_large(_: std::num::TryFromIntError) -> SaveError {
     SaveError::Broken("a number does not fit its column".to_owned())
 }

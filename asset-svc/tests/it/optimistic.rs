@@ -68,7 +68,7 @@ impl Decided {
     async fn written(mut self) -> Result<(), SaveError> {
         assert!(self.glimpse.known.is_empty());
         self.books.events(&mut self.world);
-        self.books.save_unchanged(&mut self.connection, self.world, Verdicts::default()).await
+        self.books.save_unchanged(&mut self.connection, &self.world, &Verdicts::default()).await
     }
 }
 
@@ -135,6 +135,53 @@ async fn a_customer_whose_tier_changed_after_the_glance_is_charged_the_new_rate(
     let decided = Decided::by_a_glance(&world).await;
     world.customer("customer-a", wire::Tier::Premium, wire::CustomerState::Active).await;
     assert_conflict(&decided.written().await);
+}
+
+#[tokio::test]
+async fn a_rate_that_changed_is_noticed_by_a_hold_that_was_decided_by_the_old_one() {
+    let world = alice_with_cash().await;
+    let decided = Decided::by_a_glance(&world).await;
+    world.rate("STANDARD", 777).await;
+    assert_conflict(&decided.written().await);
+}
+
+/// Whoever mends a row by hand may leave its version alone.
+#[tokio::test]
+async fn rows_that_were_changed_under_the_same_version_are_noticed_too() {
+    for by_hand in [
+        "UPDATE customers SET state = 'FROZEN' WHERE customer_id = 'customer-a'",
+        "UPDATE customers SET tier = 'VIP' WHERE customer_id = 'customer-a'",
+        "UPDATE balances SET available = available - 1 WHERE owner = 'customer-a'",
+        "UPDATE balances SET held = held + 1 WHERE owner = 'customer-a'",
+    ] {
+        let world = alice_with_cash().await;
+        let decided = Decided::by_a_glance(&world).await;
+        sqlx::query(by_hand).execute(&world.pool).await.unwrap();
+        assert_conflict(&decided.written().await);
+    }
+}
+
+/// What a process remembers of a customer is no reason to overlook what became of him elsewhere.
+#[tokio::test]
+async fn what_is_remembered_of_a_customer_is_looked_after() {
+    let world = alice_with_cash().await;
+    let buys = async |reason: &str| {
+        let reply = world.place(&buy("customer-a", "THYAO", "1", "10")).await;
+        assert_eq!(reply.reason, reason);
+    };
+    buys("").await;
+    buys("").await;
+    let by_hand = async |sql: &'static str| {
+        sqlx::query(sql).execute(&world.pool).await.unwrap();
+    };
+    by_hand("UPDATE customers SET state = 'FROZEN' WHERE customer_id = 'customer-a'").await;
+    buys("CUSTOMER_FROZEN").await;
+    by_hand("UPDATE customers SET state = 'ACTIVE' WHERE customer_id = 'customer-a'").await;
+    buys("").await;
+    world.rate("STANDARD", 100_000).await;
+    buys("").await;
+    assert_eq!(world.has("customer-a", "TRY").await, ("959".to_owned(), "41".to_owned()));
+    audit(&world.pool).await;
 }
 
 #[tokio::test]

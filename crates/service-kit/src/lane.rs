@@ -4,6 +4,7 @@
 //! never hold a connection: they hand over an item and wait for the answer, and a handler that stops waiting disturbs
 //! nobody. Not here: what a batch does (`Work`), and idempotency (the executor, or the work itself).
 
+mod remedy;
 mod watch;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::defect;
 use crate::fault::Fault;
 use crate::run::Kit;
 use crate::settings::DatabaseSettings;
+pub use remedy::LaneError;
+use remedy::Remedy;
 use watch::{Handed, Watch};
 
 /// How many items one transaction takes at most.
@@ -56,6 +59,12 @@ pub trait Work: Send + Sync + 'static {
         items: &[Self::Item],
         way: Way,
     ) -> impl Future<Output = Result<Vec<Self::Answer>, LaneError>> + Send;
+
+    /// The lane has a new connection: what another one has seen may not be so there.
+    fn connected(&self) {}
+
+    /// What the last run did in a transaction is committed.
+    fn committed(&self) {}
 }
 
 /// How a batch is run.
@@ -66,69 +75,6 @@ pub enum Way {
     /// Without BEGIN and COMMIT, because a round trip is a large part of what a small batch costs: each statement is its
     /// own transaction. One does all of the items; what comes after it may be lost.
     Statements,
-}
-
-/// Why a batch was not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum LaneError {
-    /// Another transaction decided first; the batch must be run again to see it.
-    #[error("another transaction decided first")]
-    Conflict,
-    /// The database said no, or said nothing.
-    #[error("database")]
-    Database(#[from] sqlx::Error),
-    /// Ours: a broken row, a panic, a programming error.
-    #[error("{0}")]
-    Fault(String),
-}
-
-/// What to do about a failed batch.
-#[derive(Debug, PartialEq, Eq)]
-enum Remedy {
-    RunAgain,
-    RunAgainFewTimes,
-    Reconnect,
-    /// The database cannot do it now: it is out of room or of time. Its caller decides when to ask again.
-    Later,
-    GiveUp,
-}
-
-impl Remedy {
-    /// Why a batch is run again, in numbers.
-    fn word(&self) -> &'static str {
-        match self {
-            Remedy::RunAgain => "conflict",
-            Remedy::RunAgainFewTimes => "transient",
-            Remedy::Reconnect => "reconnect",
-            Remedy::Later | Remedy::GiveUp => "none",
-        }
-    }
-}
-
-impl LaneError {
-    fn remedy(&self) -> Remedy {
-        let error = match self {
-            LaneError::Conflict => return Remedy::RunAgain,
-            LaneError::Fault(_) => return Remedy::GiveUp,
-            LaneError::Database(error) => error,
-        };
-        let Some(code) = error.as_database_error().and_then(|e| e.code()) else {
-            return match error {
-                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => Remedy::Reconnect,
-                _ => Remedy::GiveUp,
-            };
-        };
-        match code.as_ref() {
-            // A unique key that another transaction has just taken: its verdict is readable now.
-            "23505" => Remedy::RunAgain,
-            "40001" | "40P01" | "55P03" => Remedy::RunAgainFewTimes,
-            // All connections are taken.
-            "53300" => Remedy::Reconnect,
-            code if code.starts_with("57P") || code.starts_with("08") || code == "25006" => Remedy::Reconnect,
-            code if code == "57014" || code.starts_with("53") => Remedy::Later,
-            _ => Remedy::GiveUp,
-        }
-    }
 }
 
 /// An item, who waits for it, and since when.
@@ -322,7 +268,11 @@ impl<W: Work> Runner<W> {
         // Taken out: a connection returns to the lane only from a transaction that ended cleanly.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => {
+                let connection = self.connect().await?;
+                self.work.connected();
+                connection
+            }
         };
         let way = self.work.way(items, tried);
         if way == Way::Transaction {
@@ -340,6 +290,9 @@ impl<W: Work> Runner<W> {
                     }
                 }
                 crash::point(self.name, "committed", None);
+                if way == Way::Transaction {
+                    self.work.committed();
+                }
                 self.connection = Some(connection);
                 Ok(answers)
             }

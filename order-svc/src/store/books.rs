@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use super::decide::{
     begin_cancel, change, draft, fill, label_is_taken, open, release, reserve, suspension, upsert,
 };
+use super::recollection::Recollection;
 use super::world::World;
 use super::{load, optimistic, save};
 use crate::domain::command::Command;
@@ -76,6 +77,7 @@ impl ExecutorCommand for Command {
 impl Books for OrderBooks {
     type Command = Command;
     type World = World;
+    type Recollection = Recollection;
 
     async fn load(&self, tx: &mut PgConnection, commands: &[&Command]) -> Result<World, sqlx::Error> {
         load::load(tx, commands).await
@@ -139,7 +141,7 @@ impl Books for OrderBooks {
         std::mem::take(&mut world.events)
     }
 
-    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
+    async fn save(&self, tx: &mut PgConnection, world: &World) -> Result<(), SaveError> {
         save::save(tx, world).await
     }
 
@@ -156,12 +158,20 @@ impl Books for OrderBooks {
         optimistic::glance(connection, asked, wishes).await
     }
 
+    fn recall(&self, recollection: &mut Recollection, wishes: &[Wish<'_, Command>]) -> Option<World> {
+        recollection.recall(wishes)
+    }
+
+    fn remember(&self, recollection: &mut Recollection, world: World) {
+        recollection.remember(world);
+    }
+
     async fn save_unchanged(
         &self,
         connection: &mut PgConnection,
-        world: World,
-        verdicts: Verdicts,
+        world: &World,
+        verdicts: &Verdicts,
     ) -> Result<(), SaveError> {
-        optimistic::save_unchanged(connection, &world, &verdicts).await
+        optimistic::save_unchanged(connection, world, verdicts).await
     }
 }

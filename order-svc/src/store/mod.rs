@@ -8,6 +8,7 @@ pub mod in_flight;
 mod load;
 mod optimistic;
 pub mod reads;
+pub mod recollection;
 mod rows;
 mod save;
 pub mod world;

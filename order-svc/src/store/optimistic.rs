@@ -2,7 +2,8 @@
 //! them.
 //!
 //! An order is written only on the version it was read with, and an instrument's counters only on the definition and the
-//! counters they were read with. An order that is there, and not by the same step, makes the glance give up.
+//! counters they were read with. What was decided by a definition is written only if it is still that one. An order that
+//! is there, and not by the same step, makes the glance give up.
 //!
 //! Who inserts a row that somebody else is inserting waits for him. So the verdicts come last here too, as they do the
 //! long way: the counts are taken from left to right, and each makes its part of the statement run.
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 use brokerage_types::{Instrument, OrderId};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use service_kit::defect;
 use service_kit::executor::{Asked, Glimpse, SaveError, Verdicts, Wish};
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -210,20 +212,23 @@ pub async fn save_unchanged(
     let accept_seqs: Vec<i64> = counted.iter().map(|(listing, _)| listing.accept_seq).collect();
     let seen_accept_seqs: Vec<i64> = counted.iter().map(|(_, stored)| stored.accept_seq).collect();
     let seen_versions: Vec<i64> = counted.iter().map(|(_, stored)| stored.version).collect();
+    let decisive = world.listings.values().filter(|_| !defect::is_seeded("definition_unchecked"));
+    let (read_symbols, read_versions): (Vec<&str>, Vec<i64>) =
+        decisive.map(|listing| (listing.definition.symbol.as_str(), listing.version)).unzip();
     service_kit::save_decided!(
         connection,
         verdicts,
         r#", changed AS MATERIALIZED (
-               SELECT * FROM UNNEST($20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::numeric[],
-                   $26::numeric[], $27::numeric[], $28::numeric[], $29::numeric[], $30::numeric[], $31::bigint[],
-                   $32::text[], $33::text[], $34::bigint[], $35::text[], $36::timestamptz[], $37::timestamptz[],
-                   $38::bigint[], $44::uuid[], $45::text[])
+               SELECT * FROM UNNEST($25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[], $30::numeric[],
+                   $31::numeric[], $32::numeric[], $33::numeric[], $34::numeric[], $35::numeric[], $36::bigint[],
+                   $37::text[], $38::text[], $39::bigint[], $40::text[], $41::timestamptz[], $42::timestamptz[],
+                   $43::bigint[], $49::uuid[], $50::text[])
                AS u (order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
                    inflight_qty, canceled_qty, cum_notional, accept_seq, status, reason, version, created_by,
                    created_at, updated_at, stored_version, cancel_saga, cancel_found)
            ), instruments_locked AS MATERIALIZED (
                SELECT u.symbol, u.accept_seq
-               FROM UNNEST($39::text[], $40::bigint[], $41::bigint[], $42::bigint[])
+               FROM UNNEST($44::text[], $45::bigint[], $46::bigint[], $47::bigint[])
                     AS u (symbol, accept_seq, seen_accept_seq, seen_version)
                JOIN instruments i ON i.symbol = u.symbol AND i.accept_seq = u.seen_accept_seq
                                      AND i.version = u.seen_version
@@ -251,8 +256,12 @@ pub async fn save_unchanged(
                    version, created_by, created_at, updated_at
                FROM changed WHERE stored_version = 0 RETURNING 1
            )
-           SELECT all_or_nothing((SELECT count(*) FROM counted) + (SELECT count(*) FROM moved)
-                                 + (SELECT count(*) FROM drafted) + (SELECT count(*) FROM decided), $43)"#,
+           SELECT all_or_nothing((SELECT -count(*) FROM mistakes)
+                                 + (SELECT -count(*) FROM UNNEST($51::text[], $52::bigint[]) AS s (symbol, version)
+                                    WHERE NOT EXISTS (SELECT 1 FROM instruments i
+                                                      WHERE i.symbol = s.symbol AND i.version = s.version))
+                                 + (SELECT count(*) FROM counted) + (SELECT count(*) FROM moved)
+                                 + (SELECT count(*) FROM drafted) + (SELECT count(*) FROM decided), $48)"#,
         &o.order_id,
         &o.customer_id as _,
         &o.client_order_id as _,
@@ -279,6 +288,8 @@ pub async fn save_unchanged(
         verdicts.wanted(orders.len() + counted.len()),
         &o.cancel_saga as _,
         &o.cancel_found as _,
+        &read_symbols as _,
+        &read_versions,
     )?;
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use brokerage_proto::common::v1::{Side, Verdict};
 use brokerage_proto::order::v1 as proto;
+use chrono::{TimeDelta, Utc};
 use order_svc::domain::Terms;
 use order_svc::domain::command::{BeginCancel, Command, ConfirmCancel, Open};
 use order_svc::store::books::OrderBooks;
 use order_svc::store::world::World;
-use service_kit::executor::{Asked, At, Books, Key, SaveError, Verdicts, Wish};
+use service_kit::executor::{Asked, At, Books, Key, SaveError, Unread, Verdicts, Wish};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -69,7 +70,7 @@ impl Decided {
 
     async fn written_with(mut self, verdicts: Verdicts) -> Result<(), SaveError> {
         OrderBooks.events(&mut self.world);
-        OrderBooks.save_unchanged(&mut self.connection, self.world, verdicts).await
+        OrderBooks.save_unchanged(&mut self.connection, &self.world, &verdicts).await
     }
 
     /// It finds that something has changed, and leaves no trace.
@@ -116,6 +117,48 @@ async fn an_instrument_that_was_halted_after_the_glance_opens_nothing() {
     let decided = Decided::open(&server, &order).await;
     server.upsert(proto::Instrument { state: proto::InstrumentState::Halted.into(), ..xyz() }).await;
     decided.conflicts(&server).await;
+}
+
+#[tokio::test]
+async fn an_instrument_that_was_halted_after_the_glance_drafts_nothing() {
+    let server = Server::with_xyz().await;
+    let decided = Decided::draft(&server, &draft("customer-a", Side::Buy, "10")).await;
+    server.upsert(proto::Instrument { state: proto::InstrumentState::Halted.into(), ..xyz() }).await;
+    decided.conflicts(&server).await;
+}
+
+#[tokio::test]
+async fn a_process_that_remembers_an_open_market_notices_that_another_has_halted_it() {
+    let server = Server::with_xyz().await;
+    let other = server.replica().await;
+    for _ in 0..3 {
+        server.upsert(xyz()).await;
+        let order = server.drafted("customer-a", Side::Buy, "10").await;
+        other.upsert(proto::Instrument { state: proto::InstrumentState::Halted.into(), ..xyz() }).await;
+        assert_eq!(server.refused(&Step::open(&order)).await, "MARKET_HALTED");
+    }
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn what_was_not_looked_up_is_looked_after_when_it_is_written() {
+    let server = Server::with_xyz().await;
+    let known = server.drafted("customer-a", Side::Buy, "1").await;
+    let known: Uuid = known.order_id.parse().unwrap();
+    let (past, future) = (Utc::now() - TimeDelta::seconds(1), Utc::now() + TimeDelta::seconds(60));
+    // Its draft came with epoch 1.
+    for (saga, epoch, not_after, is_right) in [
+        (known, 1, Some(future), true),
+        (known, 0, None, false),
+        (Uuid::now_v7(), 0, None, true),
+        (known, 1, Some(past), false),
+    ] {
+        let decided = Decided::draft(&server, &draft("customer-a", Side::Buy, "10")).await;
+        let (sagas, epochs) = (vec![saga], vec![epoch]);
+        let unread = Unread { sagas, epochs, first: saga, last: saga, not_after };
+        let written = decided.written_with(Verdicts { unread, ..Verdicts::default() }).await;
+        assert_eq!(written.is_ok(), is_right, "{epoch}, {not_after:?}: {written:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,100 +1,27 @@
 //! One transaction of the executor: what is known, what must be decided, and the answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use brokerage_types::{Class, Reason};
-use chrono::{DateTime, Utc};
+use brokerage_types::Class;
 use sqlx::PgConnection;
 
-use super::books::{At, Books, Command, Rejection, Undo, Wish};
-use super::inbox::{Inbox, Key, Row, Sagas};
+use super::books::{Books, Command, Rejection, Undo};
+use super::inbox::{Inbox, Row, Sagas};
 use super::memory::Memory;
 use super::outbox;
-use super::rule::{self, Asked, Due, Standing, Stored, Verdict};
+use super::recollection::Recollection;
+use super::request::{Decided, Reply, Request};
+use super::rule::{Due, Verdict};
 use crate::database;
 use crate::defect;
 use crate::fault::Fault;
 use crate::lane::{LaneError, Way, Work};
 use crate::metrics::Metrics;
-use crate::telemetry::TraceParent;
 
 /// Where rows are contended by other processes, so many batches wait in order before one tries the short way again.
 const WARY_BATCHES: u32 = 32;
-
-/// Do a step, or undo it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Do,
-    Compensate(Reason),
-}
-
-/// What a handler submits.
-pub(super) struct Request<C> {
-    pub key: Key,
-    pub epoch: i64,
-    pub not_after: Option<DateTime<Utc>>,
-    pub operation: Operation,
-    pub command: C,
-    pub hash: Vec<u8>,
-    pub intent: Option<Vec<u8>>,
-    pub trace: Option<TraceParent>,
-}
-
-/// What is known afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reply {
-    Done {
-        answer: Vec<u8>,
-        replayed: bool,
-    },
-    Rejected {
-        reason: Reason,
-        message: String,
-        replayed: bool,
-    },
-    Tombstone {
-        reason: Reason,
-    },
-    /// To undo: nothing of it remains, and it can never run. Why is what its row says, and that never changes.
-    Undone {
-        reason: Reason,
-        replayed: bool,
-    },
-    Refused,
-    Expired,
-    StaleEpoch {
-        highest: i64,
-    },
-    Mismatch,
-    /// Not decided as far as is known, but what was decided about so old a saga may be forgotten.
-    TooOld,
-}
-
-impl Reply {
-    /// For telemetry: the verdict in a word, its reason, and whether it was known before.
-    pub fn told(&self) -> (&'static str, Option<Reason>, bool) {
-        match self {
-            Reply::Done { replayed, .. } => ("DONE", None, *replayed),
-            Reply::Rejected { reason, replayed, .. } => ("REJECTED", Some(*reason), *replayed),
-            Reply::Tombstone { reason } => ("TOMBSTONE", Some(*reason), true),
-            Reply::Undone { reason, replayed } => ("DONE", Some(*reason), *replayed),
-            Reply::Refused => ("REFUSED", None, true),
-            Reply::Expired => ("EXPIRED", None, false),
-            Reply::StaleEpoch { .. } => ("STALE_EPOCH", None, false),
-            Reply::Mismatch => ("MISMATCH", None, true),
-            Reply::TooOld => ("TOO_OLD", None, false),
-        }
-    }
-}
-
-/// A reply with the database's time.
-#[derive(Debug)]
-pub(super) struct Decided {
-    pub reply: Reply,
-    pub database_time: DateTime<Utc>,
-}
 
 /// The executor's work on a lane.
 pub(super) struct BookWork<B: Books> {
@@ -103,11 +30,23 @@ pub(super) struct BookWork<B: Books> {
     memory: Memory,
     /// How many batches still go the long way, after one that met a conflict on the short one.
     wary: AtomicU32,
+    recollection: Mutex<Recollection<B>>,
 }
 
 impl<B: Books> BookWork<B> {
     pub fn new(books: Arc<B>, memory: Memory, metrics: &Metrics) -> Self {
-        Self { books, memory, metrics: metrics.clone(), wary: AtomicU32::new(0) }
+        Self {
+            books,
+            memory,
+            metrics: metrics.clone(),
+            wary: AtomicU32::new(0),
+            recollection: Mutex::default(),
+        }
+    }
+
+    /// What this lane remembers. Its own task alone asks, so nobody waits.
+    pub(super) fn recollection(&self) -> MutexGuard<'_, Recollection<B>> {
+        self.recollection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides one request, on rows that may have been read after the inbox: what makes no sense then is a conflict.
@@ -128,7 +67,7 @@ impl<B: Books> BookWork<B> {
     }
 
     /// Decides one request. `Err` only for what is broken; it fails the batch.
-    fn decide(
+    pub(super) fn decide(
         &self,
         inbox: &mut Inbox,
         world: &mut B::World,
@@ -217,85 +156,6 @@ impl<B: Books> BookWork<B> {
     }
 }
 
-impl<C: Command> Request<C> {
-    /// What the books shall do.
-    pub fn wish(&self) -> Wish<'_, C> {
-        Wish { command: &self.command, is_undo: matches!(self.operation, Operation::Compensate(_)) }
-    }
-
-    /// What the rule of the inbox says about it.
-    pub fn due(&self, inbox: &Inbox) -> Due {
-        let stored = inbox.row(self.key).map(|row| Stored {
-            verdict: row.verdict,
-            same_command: row.hash == self.hash || defect::is_seeded("request_hash_ignored"),
-        });
-        let asked = Asked {
-            operation: match self.operation {
-                Operation::Do => rule::Operation::Do,
-                Operation::Compensate(_) => rule::Operation::Compensate,
-            },
-            is_pivot: self.command.is_pivot(),
-            epoch: self.epoch,
-            is_void: self.not_after.is_some_and(|not_after| not_after < inbox.now),
-        };
-        rule::due(stored, &asked, inbox.highest_epoch(self.key.saga_id))
-    }
-
-    /// An answer that stands, with what its row remembers.
-    pub fn answer(&self, inbox: &Inbox, standing: Standing) -> Reply {
-        let row = inbox.row(self.key);
-        let reason = row.and_then(|row| row.reason).unwrap_or(Reason::GaveUp);
-        match standing {
-            Standing::Done => {
-                let answer = row.map(|row| row.answer.clone()).unwrap_or_default();
-                Reply::Done { answer, replayed: true }
-            }
-            Standing::Undone => {
-                let asked = self.reason();
-                let is_told = !defect::is_seeded("stored_reason_untold");
-                Reply::Undone { reason: if is_told { reason } else { asked }, replayed: true }
-            }
-            Standing::Rejected => {
-                let message = row.map(|row| row.detail.clone()).unwrap_or_default();
-                Reply::Rejected { reason, message, replayed: true }
-            }
-            Standing::Tombstone => Reply::Tombstone { reason },
-            Standing::Refused => Reply::Refused,
-            Standing::Expired => Reply::Expired,
-            Standing::StaleEpoch(highest) => Reply::StaleEpoch { highest },
-            Standing::Mismatch => Reply::Mismatch,
-        }
-    }
-
-    /// Why it is undone.
-    fn reason(&self) -> Reason {
-        match self.operation {
-            Operation::Do => Reason::GaveUp,
-            Operation::Compensate(reason) => reason,
-        }
-    }
-
-    fn at(&self, inbox: &Inbox) -> At {
-        At { saga_id: self.key.saga_id, step: self.key.step, now: inbox.now }
-    }
-
-    fn row(&self, verdict: Verdict) -> Row {
-        Row {
-            verdict,
-            reason: None,
-            detail: String::new(),
-            hash: self.hash.clone(),
-            epoch: self.epoch,
-            command: self.command.name(),
-            effect: serde_json::Value::Null,
-            answer: Vec::new(),
-            intent: None,
-            // Only where it leads somewhere.
-            trace: self.trace.filter(|trace| trace.is_sampled()),
-        }
-    }
-}
-
 impl<B: Books> Work for BookWork<B> {
     type Item = Request<B::Command>;
     type Answer = Decided;
@@ -318,7 +178,8 @@ impl<B: Books> Work for BookWork<B> {
         items: &[Self::Item],
         way: Way,
     ) -> Result<Vec<Decided>, LaneError> {
-        match way {
+        self.recollection().begin();
+        let done = match way {
             Way::Transaction => self.run_locked(connection, items).await,
             Way::Statements => {
                 let done = self.run_optimistic(connection, items).await;
@@ -327,7 +188,21 @@ impl<B: Books> Work for BookWork<B> {
                 }
                 done
             }
+        };
+        if done.is_ok() {
+            self.recollection().decided(items.iter().map(|request| request.key));
         }
+        done
+    }
+
+    fn connected(&self) {
+        if !defect::is_seeded("memory_outlives_its_connection") {
+            *self.recollection() = Recollection::default();
+        }
+    }
+
+    fn committed(&self) {
+        self.recollection().committed(&self.books);
     }
 }
 
@@ -370,9 +245,10 @@ impl<B: Books> BookWork<B> {
         if !inbox.is_unchanged() {
             let events = outbox::Columns::of(self.books.events(&mut world), &traces);
             let aggregates = events.aggregates.clone();
-            self.books.save(tx, world).await?;
+            self.books.save(tx, &world).await?;
             inbox.write(tx, events).await?;
             outbox::count(&aggregates, &self.metrics);
+            self.recollection().remember_if_committed(world);
         } else if items.iter().any(|request| inbox.row(request.key).is_some()) {
             database::confirm(tx).await?;
         }

@@ -25,7 +25,9 @@ pub trait Books: Send + Sync + 'static {
     /// Everything that can be commanded.
     type Command: Command;
     /// Every row that a batch may touch, and what has changed.
-    type World: Send;
+    type World: Send + Sync;
+    /// Rows that a lane saw last, for [`Self::recall`]: so many at most that they need little memory.
+    type Recollection: Default + Send + 'static;
 
     /// Locks, in the one global order and `FOR NO KEY UPDATE`, and loads every row that these commands may touch.
     fn load(
@@ -75,7 +77,7 @@ pub trait Books: Send + Sync + 'static {
     fn save(
         &self,
         tx: &mut PgConnection,
-        world: Self::World,
+        world: &Self::World,
     ) -> impl Future<Output = Result<(), SaveError>> + Send;
 
     /// Whether the command may go the short way ([`super::optimistic`]): it is frequent, and touches few rows.
@@ -96,17 +98,35 @@ pub trait Books: Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Writes a world that came from a glance, and these verdicts, with one [`decided!`](crate::decided) that fails as a
-    /// whole when a row that it changes is not as it was read, or a verdict or row that it adds is there. It waits for
-    /// no row's lock, or only before it has any other, and in the order of [`Self::load`].
+    /// The same from memory, if these commands shall be done and everything that they need was remembered.
+    /// What is assumed to be absent must make [`Self::save_unchanged`] fail if it is there.
+    fn recall(
+        &self,
+        recollection: &mut Self::Recollection,
+        wishes: &[Wish<'_, Self::Command>],
+    ) -> Option<Self::World> {
+        let _ = (recollection, wishes);
+        None
+    }
+
+    /// Keeps rows of this world, which are now in the database as it has them.
+    fn remember(&self, recollection: &mut Self::Recollection, world: Self::World) {
+        let _ = (recollection, world);
+    }
+
+    /// Writes a world that came from a glance or from memory, and these verdicts, with one [`decided!`](crate::decided)
+    /// that fails as a whole when a row that it changes is not as it was read, a verdict or row that it adds is there, or
+    /// `mistakes` is not empty. It waits for no row's lock, or only before it has any other, and in the order of
+    /// [`Self::load`].
     ///
-    /// What was read and is not written decides as of the glance. Where that is not enough, whoever changes such a row
-    /// must change the version of a row that is written as well.
+    /// What was read and is not written must be looked at again, for it may have been read long ago, and decides as of
+    /// the statement. Where that is not enough, whoever changes such a row must change the version of a row that is
+    /// written as well.
     fn save_unchanged(
         &self,
         connection: &mut PgConnection,
-        world: Self::World,
-        verdicts: Verdicts,
+        world: &Self::World,
+        verdicts: &Verdicts,
     ) -> impl Future<Output = Result<(), SaveError>> + Send {
         let _ = (connection, world, verdicts);
         std::future::ready(Err(SaveError::Conflict))

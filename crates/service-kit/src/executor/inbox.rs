@@ -118,7 +118,8 @@ impl Inbox {
         inbox
     }
 
-    fn empty(now: DateTime<Utc>) -> Self {
+    /// Nothing is known, or taken to be known.
+    pub fn empty(now: DateTime<Utc>) -> Self {
         Self { now, rows: HashMap::new(), epochs: HashMap::new(), decided: Vec::new() }
     }
 

@@ -7,7 +7,7 @@
 //! in memory and then inserts its verdicts. If another transaction was faster with one of the keys, the insert comes
 //! up short, everything is rolled back and the batch runs again, now seeing that verdict. So a duplicate costs one
 //! read, a verdict is written once and never updated (but by its compensation), and nothing is kept of a loser. Frequent
-//! commands take a shorter way ([`optimistic`]) that ends in the same insert.
+//! commands take a shorter way ([`optimistic`]), or the shortest ([`recollection`]), which end in the same insert.
 //!
 //! Not here: what a command means, and who may send it.
 
@@ -19,6 +19,8 @@ mod lag;
 mod memory;
 pub mod optimistic;
 mod outbox;
+pub mod recollection;
+mod request;
 pub mod rule;
 mod together;
 
@@ -35,6 +37,7 @@ pub use first_steps::serve_first_steps;
 pub use inbox::{Key, Sagas};
 pub use optimistic::{Asked, Glimpse, Verdicts};
 pub use outbox::Columns;
+pub use recollection::Unread;
 pub use together::{STEPS_MAX, do_together};
 
 use crate::fault::{ApiError, ApiResult, Fault, Refusal};
@@ -44,7 +47,8 @@ use crate::names::{self, attribute};
 use crate::run::Kit;
 use crate::telemetry::{self, Kind, Scope, Span};
 use crate::validate::Fields;
-use batch::{BookWork, Decided, Operation, Reply, Request};
+use batch::BookWork;
+use request::{Decided, Operation, Reply, Request};
 
 /// No intent is larger.
 const INTENT_BYTES_MAX: usize = 8 * 1024;

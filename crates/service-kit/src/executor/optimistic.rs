@@ -1,4 +1,5 @@
-//! The short way through the write path: *glance → decide → write, if nothing changed*.
+//! The short way through the write path: *glance → decide → write, if nothing changed*. From memory it is shorter yet
+//! ([`super::recollection`]).
 //!
 //! A transaction that locks what it reads takes seven round trips, and each wakes two processes: most of what a small
 //! batch costs. Commands that are frequent and touch few rows need two statements. The first reads without locks what
@@ -18,10 +19,12 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::batch::{BookWork, Decided, Request};
+use super::batch::BookWork;
 use super::books::{Books, Wish};
 use super::inbox::{Inbox, Key, Row, Sagas};
 use super::outbox;
+use super::recollection::Unread;
+use super::request::{Decided, Request};
 use super::rule::Verdict;
 use crate::database;
 use crate::lane::LaneError;
@@ -137,6 +140,8 @@ pub struct Verdicts {
     pub traces: Vec<Option<String>>,
     /// The batch's events.
     pub events: outbox::Columns,
+    /// What was not looked at before.
+    pub unread: Unread,
 }
 
 impl Verdicts {
@@ -186,11 +191,15 @@ impl<B: Books> BookWork<B> {
         connection: &mut PgConnection,
         items: &[Request<B::Command>],
     ) -> Result<Vec<Decided>, LaneError> {
+        if let Some(decided) = self.run_recalled(connection, items).await? {
+            return Ok(decided);
+        }
         let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
         let asked = Asked::of(items.iter().map(|request| request.key));
         let glanced = self.books.glance(&mut *connection, &asked, &wishes).await?;
         let Some((glimpse, mut world)) = glanced else { return Err(LaneError::Conflict) };
         let database_time = glimpse.now;
+        self.recollection().saw_clock(database_time);
         let mut inbox = Inbox::glimpsed(glimpse);
         let (mut decided, mut traces) = (Vec::with_capacity(items.len()), Vec::new());
         for request in items {
@@ -202,8 +211,9 @@ impl<B: Books> BookWork<B> {
         if !inbox.is_unchanged() {
             let events = outbox::Columns::of(self.books.events(&mut world), &traces);
             let aggregates = events.aggregates.clone();
-            self.books.save_unchanged(&mut *connection, world, inbox.into_verdicts(events)).await?;
+            self.books.save_unchanged(&mut *connection, &world, &inbox.into_verdicts(events)).await?;
             outbox::count(&aggregates, &self.metrics);
+            self.recollection().remember(&self.books, world);
         } else if items.iter().any(|request| inbox.row(request.key).is_some()) {
             database::confirm(connection).await?;
         }
@@ -242,9 +252,9 @@ macro_rules! glance {
 }
 
 /// A statement that writes a batch's verdicts and events, and whatever the service adds: `decided` has one row for each
-/// verdict that was new, or took back what was done. The service's SQL begins with a comma and more tables, or with the
-/// `SELECT` of one value; its parameters begin with `$20`. Its `SELECT` must count `decided` last: that is when the
-/// verdicts are inserted.
+/// verdict that was new, or took back what was done, and `mistakes` one for each thing that is not as a batch from memory
+/// took it to be ([`Unread`]). The service's SQL begins with a comma and more tables, or with the `SELECT` of one value;
+/// its parameters begin with `$25`. Its `SELECT` must count `decided` last: that is when the verdicts are inserted.
 ///
 /// One statement for all tables: a round trip is a large part of what a small batch costs.
 #[macro_export]
@@ -275,6 +285,12 @@ macro_rules! decided {
                  "
                 + $conflict
                 + " RETURNING 1
+             ), mistakes AS (
+                 SELECT 1 FROM unnest($20::uuid[], $21::bigint[]) AS u(saga_id, epoch)
+                 WHERE EXISTS (SELECT 1 FROM inbox i
+                               WHERE i.saga_id = u.saga_id AND i.saga_id BETWEEN $22 AND $23 AND i.epoch > u.epoch)
+                 UNION ALL
+                 SELECT 1 WHERE clock_timestamp() > $24
              ) "
                 + $sql,
             &$verdicts.events.ids,
@@ -296,6 +312,11 @@ macro_rules! decided {
             &$verdicts.answers,
             &$verdicts.intents as _,
             &$verdicts.traces as _,
+            &$verdicts.unread.sagas,
+            &$verdicts.unread.epochs,
+            $verdicts.unread.first,
+            $verdicts.unread.last,
+            $verdicts.unread.not_after,
             $($($args)*)?
         )
     };

@@ -57,9 +57,22 @@ pub struct World {
     broken: bool,
 }
 
-/// The rows and rules; whether adding goes the short way.
+/// The rows and rules.
 pub struct Counters {
-    pub is_optimistic: bool,
+    pub by: By,
+}
+
+/// Which way batches go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Locks,
+    Glances,
+    /// Where it can be: else by a glance.
+    Memory,
+}
+
+impl By {
+    pub const ALL: [By; 3] = [By::Locks, By::Glances, By::Memory];
 }
 
 impl World {
@@ -102,6 +115,8 @@ impl World {
 impl Books for Counters {
     type Command = Count;
     type World = World;
+    /// Value and version of each counter.
+    type Recollection = BTreeMap<String, (i64, i64)>;
 
     async fn load(&self, tx: &mut PgConnection, commands: &[&Count]) -> Result<World, sqlx::Error> {
         let locked =
@@ -149,7 +164,7 @@ impl Books for Counters {
         std::mem::take(&mut world.events)
     }
 
-    async fn save(&self, tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
+    async fn save(&self, tx: &mut PgConnection, world: &World) -> Result<(), SaveError> {
         if world.broken {
             sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;
         }
@@ -157,7 +172,7 @@ impl Books for Counters {
     }
 
     fn is_optimistic(&self, _: Wish<'_, Count>) -> bool {
-        self.is_optimistic
+        self.by != By::Locks
     }
 
     async fn glance(
@@ -174,15 +189,32 @@ impl Books for Counters {
         Ok(Some((Glimpse::read(glanced.now, glanced.known)?, world)))
     }
 
+    fn recall(&self, recollection: &mut Self::Recollection, wishes: &[Wish<'_, Count>]) -> Option<World> {
+        let mut world = World::default();
+        for wish in wishes {
+            let (Count::Add { name, .. } | Count::AddForGood { name, .. }) = wish.command else {
+                return None;
+            };
+            world.rows.insert(name.clone(), *recollection.get(name)?);
+        }
+        Some(world)
+    }
+
+    fn remember(&self, recollection: &mut Self::Recollection, world: World) {
+        if self.by == By::Memory {
+            recollection.extend(world.rows);
+        }
+    }
+
     /// In a transaction: the table is not among those that a statement of the macro can be checked against.
     async fn save_unchanged(
         &self,
         connection: &mut PgConnection,
-        world: World,
-        verdicts: Verdicts,
+        world: &World,
+        verdicts: &Verdicts,
     ) -> Result<(), SaveError> {
         sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
-        match write_unchanged(connection, world, &verdicts).await {
+        match write_unchanged(connection, world, verdicts).await {
             Ok(()) => sqlx::raw_sql("COMMIT").execute(connection).await?,
             Err(error) => {
                 sqlx::raw_sql("ROLLBACK").execute(connection).await?;
@@ -193,26 +225,31 @@ impl Books for Counters {
     }
 }
 
-async fn write_unchanged(tx: &mut PgConnection, world: World, verdicts: &Verdicts) -> Result<(), SaveError> {
+async fn write_unchanged(tx: &mut PgConnection, world: &World, verdicts: &Verdicts) -> Result<(), SaveError> {
     if world.broken {
         sqlx::query("SELECT 1 / 0").execute(&mut *tx).await?;
     }
     write(tx, world).await?;
     let wanted = verdicts.wanted(0);
-    service_kit::save_decided!(tx, verdicts, "SELECT all_or_nothing(count(*), $20) FROM decided", wanted)?;
+    service_kit::save_decided!(
+        tx,
+        verdicts,
+        "SELECT all_or_nothing((SELECT -count(*) FROM mistakes) + count(*), $25) FROM decided",
+        wanted
+    )?;
     Ok(())
 }
 
 /// Each counter only as it was read.
-async fn write(tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
-    for (name, noted) in world.noted {
-        let (value, version) = world.rows.get(&name).copied().unwrap_or_default();
+async fn write(tx: &mut PgConnection, world: &World) -> Result<(), SaveError> {
+    for (name, noted) in &world.noted {
+        let (value, version) = world.rows.get(name).copied().unwrap_or_default();
         let written = sqlx::query(
             "INSERT INTO counters VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version
              WHERE counters.version = excluded.version - $4",
         )
-        .bind(&name)
+        .bind(name)
         .bind(value)
         .bind(version)
         .bind(noted)

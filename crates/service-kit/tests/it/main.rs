@@ -10,6 +10,9 @@ mod executor;
 #[expect(clippy::duplicate_mod, reason = "the same promises on the other way through the executor")]
 #[path = "executor.rs"]
 mod executor_optimistic;
+#[expect(clippy::duplicate_mod, reason = "and on the shortest one")]
+#[path = "executor.rs"]
+mod executor_recalling;
 mod first_steps;
 mod months;
 mod seal;

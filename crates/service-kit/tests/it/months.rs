@@ -13,7 +13,7 @@ use service_kit::settings::Settings;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::counters::{Count, Counters, SCHEMA};
+use crate::counters::{By, Count, Counters, SCHEMA};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Two months of the past, as `keep_months` would have made them.
@@ -81,7 +81,7 @@ fn add() -> Count {
 #[tokio::test]
 async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
     let mut shelf = Shelf::new().await;
-    let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
+    let executor = Executor::start(&shelf.kit(None), Counters { by: By::Locks });
     let made = shelf.number(PARTITIONS).await;
     assert_eq!(made, 5, "this month, two more, what is no saga's step, and the rest");
     let this_month =
@@ -104,7 +104,7 @@ async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
 #[tokio::test]
 async fn what_is_no_sagas_step_is_kept_apart_and_remembered_from_before_that() {
     let mut shelf = Shelf::new().await;
-    let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
+    let executor = Executor::start(&shelf.kit(None), Counters { by: By::Locks });
     let ids: Vec<String> = (0..16).map(|_| Uuid::new_v4().to_string()).collect();
     let once = |request_id| Once { caller: "alice", rpc: "Add", request_id };
     for id in &ids {
@@ -133,7 +133,7 @@ async fn what_is_no_sagas_step_is_kept_apart_and_remembered_from_before_that() {
 async fn a_month_goes_when_it_ended_long_enough_ago_and_nothing_else_does() {
     let mut shelf = Shelf::new().await;
     shelf.run(LONG_AGO).await;
-    let executor = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
+    let executor = Executor::start(&shelf.kit(None), Counters { by: By::Locks });
     let ages = [Duration::ZERO, DAY * 29, DAY * 10_000];
     for context in ages.map(step) {
         executor.step(&Some(context), add()).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_month_goes_when_it_ended_long_enough_ago_and_nothing_else_does() {
 #[tokio::test]
 async fn a_step_that_may_be_forgotten_is_refused_and_not_done_again() {
     let mut shelf = Shelf::new().await;
-    let executor = Executor::start(&shelf.kit(Some(30)), Counters { is_optimistic: false });
+    let executor = Executor::start(&shelf.kit(Some(30)), Counters { by: By::Locks });
     executor.step(&Some(step(DAY * 28)), add()).await.unwrap();
     let old = Some(step(DAY * 31));
     let reason = Reason::GaveUp.as_str();
@@ -168,10 +168,10 @@ async fn a_step_that_may_be_forgotten_is_refused_and_not_done_again() {
 async fn what_is_still_known_is_told_however_old_it_is() {
     let shelf = Shelf::new().await;
     let old = Some(step(DAY * 31));
-    let before = Executor::start(&shelf.kit(None), Counters { is_optimistic: false });
+    let before = Executor::start(&shelf.kit(None), Counters { by: By::Locks });
     before.step(&old, add()).await.unwrap();
-    for is_optimistic in [false, true] {
-        let executor = Executor::start(&shelf.kit(Some(30)), Counters { is_optimistic });
+    for by in By::ALL {
+        let executor = Executor::start(&shelf.kit(Some(30)), Counters { by });
         assert_eq!(executor.step(&old, add()).await.unwrap().verdict(), Verdict::Done);
     }
 }

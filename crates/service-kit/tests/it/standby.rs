@@ -8,7 +8,7 @@ use service_kit::run::Kit;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::counters::{Count, Counters, SCHEMA};
+use crate::counters::{By, Count, Counters, SCHEMA};
 
 const WAIT_FOR_THE_STANDBY: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
 
@@ -34,8 +34,8 @@ async fn commit_for_ever(url: String) {
     }
 }
 
-fn executor(url: &str, is_optimistic: bool) -> Executor<Counters> {
-    Executor::start(&Kit::for_tests(url).unwrap(), Counters { is_optimistic })
+fn executor(url: &str, by: By) -> Executor<Counters> {
+    Executor::start(&Kit::for_tests(url).unwrap(), Counters { by })
 }
 
 #[tokio::test]
@@ -46,17 +46,17 @@ async fn a_verdict_that_is_told_again_waits_for_the_standby_as_the_first_did() {
     let mut admin = PgConnection::connect(&url).await.unwrap();
     kit_migrations().run(&mut admin).await.unwrap();
     sqlx::raw_sql(SCHEMA).execute(&mut admin).await.unwrap();
-    for is_optimistic in [false, true] {
+    for by in By::ALL {
         let saga_id = Uuid::now_v7().to_string();
         let context = Some(StepContext { saga_id, epoch: 1, attempt: 1, ..StepContext::default() });
         let add = Count::Add { name: "alice".to_owned(), by: 1 };
-        let first = executor(&url, is_optimistic).step(&context, add.clone()).await.unwrap();
+        let first = executor(&url, by).step(&context, add.clone()).await.unwrap();
         assert_eq!(first.verdict(), Verdict::Done);
         set_standby(&mut admin, "nobody").await;
         let others = tokio::spawn(commit_for_ever(url.clone()));
         while waiting(&mut admin).await < 1 {}
         // Whose connection is new, and knows of the standby.
-        let replica = executor(&url, is_optimistic);
+        let replica = executor(&url, by);
         let again = replica.step(&context, add);
         tokio::pin!(again);
         tokio::select! {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use crate::cluster;
-use defects::{Catcher, DEFECTS};
+use defects::Catcher;
 use programs::{Programs, Verdict};
 
 /// Runs every defect; `only` restricts it to those whose name contains one of these words.
@@ -21,8 +21,7 @@ use programs::{Programs, Verdict};
 /// Names the defects that nothing has noticed, and the tests that fail without one.
 pub fn run(only: &[String]) -> Result<()> {
     let start = Instant::now();
-    let chosen: Vec<_> = DEFECTS
-        .iter()
+    let chosen: Vec<_> = defects::all()
         .filter(|defect| only.is_empty() || only.iter().any(|word| defect.name.contains(word.as_str())))
         .collect();
     ensure!(!chosen.is_empty(), "no defect has such a name");

@@ -17,9 +17,9 @@ use orders::write_orders;
 use trades::{write_matches, write_trades};
 
 /// Writes what has changed.
-pub async fn save(tx: &mut PgConnection, world: World) -> Result<(), SaveError> {
-    if let Some(broken) = world.broken {
-        return Err(SaveError::Broken(broken));
+pub async fn save(tx: &mut PgConnection, world: &World) -> Result<(), SaveError> {
+    if let Some(broken) = &world.broken {
+        return Err(SaveError::Broken(broken.clone()));
     }
     let redefined: Vec<&Listing> =
         world.listings.values().filter(|l| l.stored.is_none_or(|s| s.version != l.version)).collect();
