@@ -105,7 +105,7 @@ catalogue! {
     LANE_BACKLOG = COUNT, "lane_backlog", "brokerage.lane.backlog",
         ["lane"], 8, "Items that wait or are being done.";
     LANE_RETRIES = COUNTER, "lane_retries_total", "brokerage.lane.retries",
-        ["lane", "cause"], 24, "Batches that were run again.";
+        ["lane", "cause"], 32, "Batches that were run again.";
     INBOX_VERDICTS = COUNTER, "inbox_verdicts_total", "brokerage.inbox.verdicts",
         ["command", "verdict"], 120, "What was answered to commands.";
     INBOX_REPLAYS = COUNTER, "inbox_replays_total", "brokerage.inbox.replays",
