@@ -1,6 +1,6 @@
 //! What a lane remembers: balances, customers and what they pay.
 //!
-//! Whatever of it has changed meanwhile makes the statement fail that writes ([`super::optimistic`]).
+//! Whatever of it has changed meanwhile makes the statement fail that writes (`optimistic`).
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! What may happen between the glance at a customer's balance and the statement that places or releases his hold.
 
 use asset_svc::domain::command::{Command, PlaceHold, ReleaseHold};
-use asset_svc::store::AssetBooks;
+use asset_svc::store::{AssetBooks, Recollection};
 use brokerage_proto::asset::v1 as wire;
 use brokerage_types::{HoldId, Side};
+use chrono::Utc;
 use service_kit::executor::{Asked, At, Books, Glimpse, Key, SaveError, Verdicts, Wish};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -26,15 +27,7 @@ impl Decided {
         let books = AssetBooks::new(|_| Vec::new());
         let mut connection = world.pool.acquire().await.unwrap().detach();
         let hold_id = Uuid::now_v7();
-        let command = Command::PlaceHold(PlaceHold {
-            hold_id: HoldId::from(hold_id),
-            customer: "customer-a".parse().unwrap(),
-            side: Side::Buy,
-            base: "THYAO".parse().unwrap(),
-            quote: "TRY".parse().unwrap(),
-            limit: "10".parse().unwrap(),
-            quantity: "1".parse().unwrap(),
-        });
+        let command = a_buy(hold_id);
         let asked = Asked::of([Key { saga_id: hold_id, step: 1 }]);
         let wishes = [Wish { command: &command, is_undo: false }];
         assert!(books.glance(&mut connection, &asked, &wishes).await.unwrap().is_none(), "assets unseen");
@@ -70,6 +63,19 @@ impl Decided {
         self.books.events(&mut self.world);
         self.books.save_unchanged(&mut self.connection, &self.world, &Verdicts::default()).await
     }
+}
+
+/// Of customer-a, for 10 TRY.
+fn a_buy(hold_id: Uuid) -> Command {
+    Command::PlaceHold(PlaceHold {
+        hold_id: HoldId::from(hold_id),
+        customer: "customer-a".parse().unwrap(),
+        side: Side::Buy,
+        base: "THYAO".parse().unwrap(),
+        quote: "TRY".parse().unwrap(),
+        limit: "10".parse().unwrap(),
+        quantity: "1".parse().unwrap(),
+    })
 }
 
 async fn alice_with_cash() -> World {
@@ -161,27 +167,43 @@ async fn rows_that_were_changed_under_the_same_version_are_noticed_too() {
     }
 }
 
-/// What a process remembers of a customer is no reason to overlook what became of him elsewhere.
+/// What a lane remembers of a customer is no reason to overlook what became of him elsewhere.
 #[tokio::test]
-async fn what_is_remembered_of_a_customer_is_looked_after() {
-    let world = alice_with_cash().await;
-    let buys = async |reason: &str| {
-        let reply = world.place(&buy("customer-a", "THYAO", "1", "10")).await;
-        assert_eq!(reply.reason, reason);
-    };
-    buys("").await;
-    buys("").await;
-    let by_hand = async |sql: &'static str| {
-        sqlx::query(sql).execute(&world.pool).await.unwrap();
-    };
-    by_hand("UPDATE customers SET state = 'FROZEN' WHERE customer_id = 'customer-a'").await;
-    buys("CUSTOMER_FROZEN").await;
-    by_hand("UPDATE customers SET state = 'ACTIVE' WHERE customer_id = 'customer-a'").await;
-    buys("").await;
-    world.rate("STANDARD", 100_000).await;
-    buys("").await;
-    assert_eq!(world.has("customer-a", "TRY").await, ("959".to_owned(), "41".to_owned()));
-    audit(&world.pool).await;
+async fn what_is_remembered_is_looked_after() {
+    for (by_hand, is_right) in [
+        ("SELECT 1", true),
+        ("UPDATE customers SET state = 'FROZEN' WHERE customer_id = 'customer-a'", false),
+        ("UPDATE tiers SET fee_ppm = 777 WHERE tier = 'STANDARD'", false),
+        ("UPDATE tiers SET fee_ppm = 777 WHERE tier = 'VIP'", true),
+        ("UPDATE balances SET version = version + 1 WHERE owner = 'customer-a'", false),
+        ("UPDATE balances SET available = available + 1 WHERE owner = 'customer-a'", false),
+    ] {
+        let world = alice_with_cash().await;
+        let mut first = Decided::by_a_glance(&world).await;
+        first.books.events(&mut first.world);
+        let Decided { books, mut connection, world: seen, .. } = first;
+        books.save_unchanged(&mut connection, &seen, &Verdicts::default()).await.unwrap();
+        let mut recollection = Recollection::default();
+        books.remember(&mut recollection, seen);
+
+        let command = a_buy(Uuid::now_v7());
+        let wishes = [Wish { command: &command, is_undo: false }];
+        assert!(books.recall(&mut Recollection::default(), &wishes).is_none());
+        let undo = [Wish { command: &command, is_undo: true }];
+        assert!(books.recall(&mut recollection, &undo).is_none());
+        let mut recalled = books.recall(&mut recollection, &wishes).unwrap();
+        let at = At { saga_id: Uuid::now_v7(), step: 1, now: Utc::now() };
+        books.execute(&mut recalled, &at, &command).unwrap();
+        books.events(&mut recalled);
+        sqlx::query(by_hand).execute(&world.pool).await.unwrap();
+        let written = books.save_unchanged(&mut connection, &recalled, &Verdicts::default()).await;
+        if is_right {
+            written.unwrap();
+            assert_eq!(world.has("customer-a", "TRY").await, ("980".to_owned(), "20".to_owned()));
+        } else {
+            assert_conflict(&written);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a lane remembers: instruments, and drafts that will be opened next.
 //!
-//! Whatever of it has changed meanwhile makes the statement fail that writes ([`super::optimistic`]): the version of an order,
-//! the version of an instrument, and its counters where one is counted on.
+//! Whatever of it has changed meanwhile makes the statement fail that writes (`optimistic`): the version of an order, the
+//! version of an instrument, and its counters where one is counted on.
 
 use brokerage_types::{OrderId, Symbol};
 use hashlink::LruCache;

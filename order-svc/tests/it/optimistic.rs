@@ -131,12 +131,16 @@ async fn an_instrument_that_was_halted_after_the_glance_drafts_nothing() {
 async fn a_process_that_remembers_an_open_market_notices_that_another_has_halted_it() {
     let server = Server::with_xyz().await;
     let other = server.replica().await;
-    for _ in 0..3 {
-        server.upsert(xyz()).await;
-        let order = server.drafted("customer-a", Side::Buy, "10").await;
-        other.upsert(proto::Instrument { state: proto::InstrumentState::Halted.into(), ..xyz() }).await;
-        assert_eq!(server.refused(&Step::open(&order)).await, "MARKET_HALTED");
-    }
+    let order = server.drafted("customer-a", Side::Buy, "10").await;
+    let early = server.drafted("customer-a", Side::Buy, "10").await;
+    other.upsert(proto::Instrument { state: proto::InstrumentState::Halted.into(), ..xyz() }).await;
+    assert_eq!(server.refused(&Step::open(&order)).await, "MARKET_HALTED");
+    other.done(&Step::draft(&draft("customer-b", Side::Buy, "10"))).await;
+    assert_eq!(
+        verdict(&other.step(&Step::begin_cancel(Uuid::now_v7(), &early.order_id)).await),
+        Verdict::Done
+    );
+    assert_ne!(verdict(&server.step(&Step::open(&early)).await), Verdict::Done);
     server.audit().await;
 }
 

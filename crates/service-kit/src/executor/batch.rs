@@ -189,8 +189,8 @@ impl<B: Books> Work for BookWork<B> {
                 done
             }
         };
-        if done.is_ok() {
-            self.recollection().decided(items.iter().map(|request| request.key));
+        if let Ok(decided) = &done {
+            self.recollection().done(decided, items.iter().map(|request| request.key));
         }
         done
     }

@@ -14,6 +14,7 @@
 //! row that another one is inserting; it inserts in the order of the long way, verdicts last.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -196,10 +197,11 @@ impl<B: Books> BookWork<B> {
         }
         let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
         let asked = Asked::of(items.iter().map(|request| request.key));
+        let asked_at = Instant::now();
         let glanced = self.books.glance(&mut *connection, &asked, &wishes).await?;
         let Some((glimpse, mut world)) = glanced else { return Err(LaneError::Conflict) };
         let database_time = glimpse.now;
-        self.recollection().saw_clock(database_time);
+        self.recollection().saw_clock(asked_at, database_time);
         let mut inbox = Inbox::glimpsed(glimpse);
         let (mut decided, mut traces) = (Vec::with_capacity(items.len()), Vec::new());
         for request in items {

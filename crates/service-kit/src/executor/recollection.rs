@@ -7,9 +7,9 @@
 //! epoch, and no deadline has passed. What it finds otherwise makes it fail as a whole, and the batch goes on with a
 //! glance. So memory is never trusted, and who shares rows with other processes loses time only.
 //!
-//! Only what is done is answered from memory. A refusal is decided by a glance, and so is what was decided before.
+//! Only what is done is answered from memory. A refusal is decided by a glance, and so is what an earlier batch decided.
 //!
-//! What is remembered belongs to a connection. Behind the next one there may be another server, which lacks the last
+//! What is remembered of rows belongs to a connection. Behind the next one there may be another server, which lacks the last
 //! transactions of this one: versions are given out a second time there, to other rows.
 
 use std::time::{Duration, Instant};
@@ -29,10 +29,12 @@ use crate::lane::LaneError;
 
 /// How long the database's clock is reckoned from when it was last read. After that a glance reads it again.
 const CLOCK_AGE_MAX: Duration = Duration::from_secs(1);
+/// A clock that came later than this after it was asked for is not reckoned from: it would be behind by as much.
+const CLOCK_DELAY_MAX: Duration = Duration::from_millis(20);
 /// How many steps are remembered to be decided.
 const KEYS_MAX: usize = 16_384;
-/// After a batch that was decided on what had changed meanwhile, so many begin with a glance; twice as many after the
-/// next in a row, up to a limit.
+/// After a batch that was decided on what had changed meanwhile, so many begin with a glance. Each time twice as many, up
+/// to a limit; and one less for each batch that was right.
 const WARY_BATCHES: u32 = 32;
 const WARY_BATCHES_MAX: u32 = 1024;
 
@@ -41,7 +43,9 @@ pub(super) struct Recollection<B: Books> {
     rows: B::Recollection,
     /// When the database's clock was read, and what it said.
     clock: Option<(Instant, DateTime<Utc>)>,
-    /// Steps that were decided here. To find them by a statement that fails would be dear.
+    /// The time of the last batch. None has an earlier one, whichever way it goes.
+    latest: DateTime<Utc>,
+    /// Steps that were answered here. To find them by a statement that fails would be dear.
     decided: LruCache<Key, ()>,
     /// What a transaction has written that is not committed yet.
     uncommitted: Option<B::World>,
@@ -56,6 +60,7 @@ impl<B: Books> Default for Recollection<B> {
         Self {
             rows: B::Recollection::default(),
             clock: None,
+            latest: DateTime::UNIX_EPOCH,
             decided: LruCache::new(KEYS_MAX),
             uncommitted: None,
             wary: 0,
@@ -70,9 +75,20 @@ impl<B: Books> Recollection<B> {
         self.uncommitted = None;
     }
 
-    /// The database said what time it is.
-    pub fn saw_clock(&mut self, now: DateTime<Utc>) {
-        self.clock = Some((Instant::now(), now));
+    /// The database said what time it is, to who asked then.
+    pub fn saw_clock(&mut self, asked: Instant, now: DateTime<Utc>) {
+        let answered = Instant::now();
+        if answered.saturating_duration_since(asked) <= CLOCK_DELAY_MAX {
+            self.clock = Some((answered, now));
+        }
+    }
+
+    /// A batch has been done.
+    pub fn done(&mut self, decided: &[Decided], keys: impl IntoIterator<Item = Key>) {
+        self.latest = decided.iter().map(|decided| decided.database_time).fold(self.latest, DateTime::max);
+        for key in keys {
+            self.decided.insert(key, ());
+        }
     }
 
     /// Rows as they are in the database now.
@@ -92,13 +108,6 @@ impl<B: Books> Recollection<B> {
         }
     }
 
-    /// These steps have been decided, now or before.
-    pub fn decided(&mut self, keys: impl IntoIterator<Item = Key>) {
-        for key in keys {
-            self.decided.insert(key, ());
-        }
-    }
-
     /// What is needed for this batch: the time, and a world. `None`: a glance is needed.
     fn recall(&mut self, books: &B, items: &[Request<B::Command>]) -> Option<(DateTime<Utc>, B::World)> {
         let (read_at, read) = self.clock?;
@@ -109,19 +118,19 @@ impl<B: Books> Recollection<B> {
         if age > CLOCK_AGE_MAX || !items.iter().all(is_new) {
             return None;
         }
-        let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
-        let world = books.recall(&mut self.rows, &wishes)?;
         if self.wary > 0 {
             self.wary -= 1;
             return None;
         }
+        let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
+        let world = books.recall(&mut self.rows, &wishes)?;
         // What the database keeps of an instant.
         let now = (read + TimeDelta::from_std(age).ok()?).trunc_subsecs(6);
-        Some((now, world))
+        Some((now.max(self.latest), world))
     }
 
     fn was_right(&mut self) {
-        self.caution = 0;
+        self.caution = self.caution.saturating_sub(1);
     }
 
     fn was_wrong(&mut self) {
@@ -150,13 +159,13 @@ pub struct Unread {
 impl Unread {
     fn of<C>(items: &[Request<C>]) -> Self {
         let sagas = Sagas::of(items.iter().map(|request| request.key.saga_id));
-        let asked = if defect::is_seeded("recalled_epoch_unchecked") { &[] } else { items };
+        let asked = if defect::is_seeded("recalled_inbox_unread") { &[] } else { items };
         Self {
             sagas: asked.iter().map(|request| request.key.saga_id).collect(),
             epochs: asked.iter().map(|request| request.epoch).collect(),
             first: sagas.first(),
             last: sagas.last(),
-            not_after: items.iter().filter_map(|request| request.not_after).min(),
+            not_after: asked.iter().filter_map(|request| request.not_after).min(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod executor_optimistic;
 mod executor_recalling;
 mod first_steps;
 mod months;
+mod recollection;
 mod seal;
 mod serve;
 mod small;

@@ -73,7 +73,7 @@ pub const DEFECTS: &[Defect] = &[
     ),
     service(
         KIT,
-        "recalled_epoch_unchecked",
+        "recalled_inbox_unread",
         "a driver that was replaced is obeyed where the epoch was not looked up",
         "executor_recalling::an_expired_attempt_and_a_stale_epoch_leave_no_row",
     ),
