@@ -15,7 +15,7 @@ use crate::domain::customer::{Customer, Tier};
 use crate::domain::footprint::Footprint;
 use crate::domain::world::{BalanceKey, Kept, World};
 
-/// Some 200 bytes each.
+/// Some 300 bytes each, and as much for a customer.
 const BALANCES_MAX: usize = 32_768;
 const CUSTOMERS_MAX: usize = 16_384;
 

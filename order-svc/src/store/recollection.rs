@@ -11,8 +11,8 @@ use super::world::{HeldOrder, Listing, StoredListing, World};
 use crate::domain::command::Command;
 use crate::domain::{Order, Status};
 
-/// About as many as may be under way at once, of half a kilobyte each.
-const DRAFTS_MAX: usize = 4096;
+/// A draft is opened as soon as its hold is placed, or much later.
+const DRAFTS_MAX: usize = 1024;
 const LISTINGS_MAX: usize = 4096;
 
 /// Rows that were seen last.

@@ -32,7 +32,7 @@ const CLOCK_AGE_MAX: Duration = Duration::from_secs(1);
 /// A clock that came later than this after it was asked for is not reckoned from: it would be behind by as much.
 const CLOCK_DELAY_MAX: Duration = Duration::from_millis(20);
 /// How many steps are remembered to be decided.
-const KEYS_MAX: usize = 16_384;
+const KEYS_MAX: usize = 4096;
 /// After a batch that was decided on what had changed meanwhile, so many begin with a glance. Each time twice as many, up
 /// to a limit; and one less for each batch that was right.
 const WARY_BATCHES: u32 = 32;
