@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use dev_cluster::giving_way;
 
 use crate::floor::Floor;
 use crate::sample::{Sample, histogram};
@@ -66,8 +67,11 @@ impl Control {
         let script = self.scratch.join("script.sql");
         fs::write(&script, floor.script()).context("write pgbench's script")?;
         let prefix = format!("run-{run}");
-        let mut command = Command::new(&self.pgbench);
+        // As the services of the mesh do.
+        let mut words = giving_way(&self.pgbench).into_iter();
+        let mut command = Command::new(words.next().context("name pgbench")?);
         command
+            .args(words)
             .current_dir(&self.scratch)
             .args(["-h", "127.0.0.1", "-U", "postgres", "-n", "-M", "prepared", "-j", THREADS, "-l"])
             .args([

@@ -3,7 +3,7 @@
 //! Linux kills a child with `PR_SET_PDEATHSIG` when the *thread* that forked it ends, not when the process does.
 //! So all children are forked by one thread that never ends. No `unsafe`: `setpriv` sets the flag, `sh` sends signals.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -87,7 +87,22 @@ fn without_setpriv(program: &OsStr, user: Option<&str>) -> Command {
     }
 }
 
-/// Starts `program args…` with `env` so that it gets SIGKILL when this process ends in any way.
+/// How much a client of the databases gives way to them, as `nice` counts.
+const GIVES_WAY: &str = "5";
+
+/// The program and its first arguments that run `program` after the databases, where both want a core.
+///
+/// What a database does for many waits in a line, what a service does for one does not: so the databases go first. Where
+/// there is no `nice`, nobody does.
+#[must_use]
+pub fn giving_way(program: &Path) -> Vec<OsString> {
+    let nice = crate::binaries::on_path("nice").into_iter();
+    let nice = nice.flat_map(|nice| [nice.into_os_string(), "-n".into(), GIVES_WAY.into()]);
+    nice.chain([program.into()]).collect()
+}
+
+/// Starts `program args…` with `env` so that it gets SIGKILL when this process ends in any way. It gives way to databases
+/// ([`giving_way`]).
 ///
 /// Its output goes where this process's output goes. It leads a process group of its own, so that a Ctrl-C at the
 /// terminal does not reach it: whoever started it decides when it ends.
@@ -100,8 +115,10 @@ pub fn spawn_kept(
     env: &[(String, String)],
     output: Option<std::fs::File>,
 ) -> io::Result<Child> {
-    let mut command = command(program.as_os_str(), None, Signal::Kill);
-    command.args(args).envs(env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
+    let mut words = giving_way(program).into_iter();
+    let first = words.next().unwrap_or_else(|| program.into());
+    let mut command = command(&first, None, Signal::Kill);
+    command.args(words).args(args).envs(env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
     if let Some(file) = output {
         command.stdout(file.try_clone()?).stderr(file);
     }

@@ -15,7 +15,7 @@ mod test_database;
 
 pub use binaries::{on_path, postgres_dir};
 pub use cluster::{Cluster, ClusterOptions};
-pub use keeper::{Signal, send_signal, spawn_kept};
+pub use keeper::{Signal, giving_way, send_signal, spawn_kept};
 pub use port::free_port;
 pub use redis::Redis;
 pub use test_database::{TEST_POSTGRES_URL, TestDatabase, test_database};

@@ -14,6 +14,7 @@ mod executor_optimistic;
 #[path = "executor.rs"]
 mod executor_recalling;
 mod first_steps;
+mod lane;
 mod months;
 mod recollection;
 mod seal;
