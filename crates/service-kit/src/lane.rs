@@ -166,10 +166,11 @@ struct Runner<W: Work> {
 
 impl<W: Work> Runner<W> {
     async fn run(mut self) {
-        let mut not_before = None;
+        let mut not_before = Instant::now();
         while let Some(first) = self.waiting.recv().await {
-            if let Some(at) = not_before {
-                tokio::time::sleep_until(at).await;
+            let early = not_before.saturating_duration_since(Instant::now());
+            if !early.is_zero() {
+                tokio::time::sleep(early).await;
             }
             if W::GATHERS.is_zero() {
                 // Lets handlers that are ready to run submit first, so that they share this transaction.
@@ -188,7 +189,7 @@ impl<W: Work> Runner<W> {
             let (begun, is_alone) = (Instant::now(), items.len() == 1);
             self.serve(items, replies, handed).await;
             let spacing = W::SPACING.min(begun.elapsed() * SPACING_PARTS);
-            not_before = Some(begun + spacing).filter(|_| !is_alone && !spacing.is_zero());
+            not_before = if is_alone { begun } else { begun + spacing };
         }
     }
 

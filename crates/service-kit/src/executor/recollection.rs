@@ -49,10 +49,34 @@ pub(super) struct Recollection<B: Books> {
     decided: LruCache<Key, ()>,
     /// What a transaction has written that is not committed yet.
     uncommitted: Option<B::World>,
+    caution: Caution,
+}
+
+/// How little memory is relied on.
+#[derive(Debug, Default)]
+struct Caution {
     /// How many batches still begin with a glance.
-    wary: u32,
-    /// How many did, the last time.
-    caution: u32,
+    glances: u32,
+    /// How many did after the last mistake, less those that were right since.
+    doubt: u32,
+}
+
+impl Caution {
+    /// Whether the batch that begins now takes a glance first.
+    fn takes_glance(&mut self) -> bool {
+        let takes = self.glances > 0;
+        self.glances = self.glances.saturating_sub(1);
+        takes
+    }
+
+    fn was_right(&mut self) {
+        self.doubt = self.doubt.saturating_sub(1);
+    }
+
+    fn was_wrong(&mut self) {
+        self.doubt = (self.doubt * 2).clamp(WARY_BATCHES, WARY_BATCHES_MAX);
+        self.glances = self.doubt;
+    }
 }
 
 impl<B: Books> Default for Recollection<B> {
@@ -63,8 +87,7 @@ impl<B: Books> Default for Recollection<B> {
             latest: DateTime::UNIX_EPOCH,
             decided: LruCache::new(KEYS_MAX),
             uncommitted: None,
-            wary: 0,
-            caution: 0,
+            caution: Caution::default(),
         }
     }
 }
@@ -118,8 +141,7 @@ impl<B: Books> Recollection<B> {
         if age > CLOCK_AGE_MAX || !items.iter().all(is_new) {
             return None;
         }
-        if self.wary > 0 {
-            self.wary -= 1;
+        if self.caution.takes_glance() {
             return None;
         }
         let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
@@ -127,15 +149,6 @@ impl<B: Books> Recollection<B> {
         // What the database keeps of an instant.
         let now = (read + TimeDelta::from_std(age).ok()?).trunc_subsecs(6);
         Some((now.max(self.latest), world))
-    }
-
-    fn was_right(&mut self) {
-        self.caution = self.caution.saturating_sub(1);
-    }
-
-    fn was_wrong(&mut self) {
-        self.caution = (self.caution * 2).clamp(WARY_BATCHES, WARY_BATCHES_MAX);
-        self.wary = self.caution;
     }
 }
 
@@ -198,16 +211,49 @@ impl<B: Books> BookWork<B> {
             Ok(()) => {
                 outbox::count(&aggregates, &self.metrics);
                 let mut recollection = self.recollection();
-                recollection.was_right();
+                recollection.caution.was_right();
                 recollection.remember(&self.books, world);
                 Ok(Some(decided))
             }
             Err(SaveError::Conflict) => {
-                self.recollection().was_wrong();
+                self.recollection().caution.was_wrong();
                 self.metrics.kit.lane.retries.with_label_values(&["executor", "recollection"]).inc();
                 Ok(None)
             }
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many batches take a glance before one does not.
+    fn glances(caution: &mut Caution) -> u32 {
+        (0..).take_while(|_| caution.takes_glance()).map(|_| 1).sum()
+    }
+
+    #[test]
+    fn mistakes_in_a_row_cost_twice_as_many_glances_each_time_up_to_a_limit() {
+        let mut caution = Caution::default();
+        assert_eq!(glances(&mut caution), 0);
+        for expected in [32, 64, 128, 256, 512, 1024, 1024] {
+            caution.was_wrong();
+            assert_eq!(glances(&mut caution), expected);
+        }
+    }
+
+    #[test]
+    fn doubt_wears_off_with_batches_that_were_right() {
+        for (right, expected) in [(0, 128), (1, 126), (40, 48), (64, 32), (1000, 32)] {
+            let mut caution = Caution::default();
+            caution.was_wrong();
+            caution.was_wrong();
+            glances(&mut caution);
+            (0..right).for_each(|_| caution.was_right());
+            caution.was_wrong();
+            assert_eq!(glances(&mut caution), expected, "after {right} that were right");
         }
     }
 }

@@ -154,14 +154,17 @@ async fn a_month_goes_when_it_ended_long_enough_ago_and_nothing_else_does() {
 #[tokio::test]
 async fn a_step_that_may_be_forgotten_is_refused_and_not_done_again() {
     let mut shelf = Shelf::new().await;
-    let executor = Executor::start(&shelf.kit(Some(30)), Counters { by: By::Locks });
-    executor.step(&Some(step(DAY * 28)), add()).await.unwrap();
-    let old = Some(step(DAY * 31));
     let reason = Reason::GaveUp.as_str();
-    for refused in [executor.step(&old, add()).await, executor.compensate(&old, add(), reason).await] {
-        assert_eq!(refused.unwrap().verdict(), Verdict::TooOld);
+    for by in By::ALL {
+        let executor = Executor::start(&shelf.kit(Some(30)), Counters { by });
+        // From here on there is something to remember.
+        executor.step(&Some(step(DAY * 28)), add()).await.unwrap();
+        let old = Some(step(DAY * 31));
+        for refused in [executor.step(&old, add()).await, executor.compensate(&old, add(), reason).await] {
+            assert_eq!(refused.unwrap().verdict(), Verdict::TooOld);
+        }
     }
-    assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 1);
+    assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 3);
 }
 
 #[tokio::test]
