@@ -68,10 +68,10 @@ impl Control {
         fs::write(&script, floor.script()).context("write pgbench's script")?;
         let prefix = format!("run-{run}");
         // As the services of the mesh do.
-        let mut words = giving_way(&self.pgbench).into_iter();
-        let mut command = Command::new(words.next().context("name pgbench")?);
+        let (program, first_args) = giving_way(&self.pgbench);
+        let mut command = Command::new(program);
         command
-            .args(words)
+            .args(first_args)
             .current_dir(&self.scratch)
             .args(["-h", "127.0.0.1", "-U", "postgres", "-n", "-M", "prepared", "-j", THREADS, "-l"])
             .args([

@@ -90,15 +90,15 @@ fn without_setpriv(program: &OsStr, user: Option<&str>) -> Command {
 /// How much a client of the databases gives way to them, as `nice` counts.
 const GIVES_WAY: &str = "5";
 
-/// The program and its first arguments that run `program` after the databases, where both want a core.
+/// What to start, and with which first arguments, so that `program` runs after the databases where both want a core.
 ///
-/// What a database does for many waits in a line, what a service does for one does not: so the databases go first. Where
-/// there is no `nice`, nobody does.
+/// Many commands wait for what a database does, one for what a service does. Where there is no `nice`, nobody gives way.
 #[must_use]
-pub fn giving_way(program: &Path) -> Vec<OsString> {
-    let nice = crate::binaries::on_path("nice").into_iter();
-    let nice = nice.flat_map(|nice| [nice.into_os_string(), "-n".into(), GIVES_WAY.into()]);
-    nice.chain([program.into()]).collect()
+pub fn giving_way(program: &Path) -> (OsString, Vec<OsString>) {
+    match crate::binaries::on_path("nice") {
+        Some(nice) => (nice.into(), vec!["-n".into(), GIVES_WAY.into(), program.into()]),
+        None => (program.into(), Vec::new()),
+    }
 }
 
 /// Starts `program args…` with `env` so that it gets SIGKILL when this process ends in any way. It gives way to databases
@@ -115,10 +115,9 @@ pub fn spawn_kept(
     env: &[(String, String)],
     output: Option<std::fs::File>,
 ) -> io::Result<Child> {
-    let mut words = giving_way(program).into_iter();
-    let first = words.next().unwrap_or_else(|| program.into());
-    let mut command = command(&first, None, Signal::Kill);
-    command.args(words).args(args).envs(env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
+    let (program, first_args) = giving_way(program);
+    let mut command = command(&program, None, Signal::Kill);
+    command.args(first_args).args(args).envs(env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
     if let Some(file) = output {
         command.stdout(file.try_clone()?).stderr(file);
     }

@@ -1,8 +1,9 @@
 //! A lane: one task, one connection, one transaction for everything that waits.
 //!
 //! While one transaction runs, the next batch collects. There is no timer, but for work that nobody waits for, and for
-//! work whose batches are small and many (`SPACING`). Handlers never hold a connection: they hand over an item and wait for the answer, and a handler that stops waiting disturbs
-//! nobody. Not here: what a batch does (`Work`), and idempotency (the executor, or the work itself).
+//! work whose batches would be small and many (`SPACING`). Handlers never hold a connection: they hand over an item and
+//! wait for the answer, and a handler that stops waiting disturbs nobody. Not here: what a batch does (`Work`), and
+//! idempotency (the executor, or the work itself).
 
 mod remedy;
 mod watch;
@@ -32,8 +33,8 @@ const QUEUE_ITEMS_MAX: usize = 4096;
 /// How often a batch is run again after a conflict or a lock failure.
 const CONFLICT_RETRIES_MAX: u32 = 8;
 const TRANSIENT_RETRIES_MAX: u32 = 3;
-/// A lane whose batches are kept apart is at work for one part of so many, or as long as the work takes.
-const SPACING_PARTS: u32 = 4;
+/// Batches that are kept apart begin so many times as far apart as the last one took, at most.
+const SPACING_TIMES: u32 = 4;
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -188,7 +189,7 @@ impl<W: Work> Runner<W> {
             crash::point(self.name, "taken", None);
             let (begun, is_alone) = (Instant::now(), items.len() == 1);
             self.serve(items, replies, handed).await;
-            let spacing = W::SPACING.min(begun.elapsed() * SPACING_PARTS);
+            let spacing = W::SPACING.min(begun.elapsed() * SPACING_TIMES);
             not_before = if is_alone { begun } else { begun + spacing };
         }
     }
