@@ -18,6 +18,9 @@ use crate::report::{Report, shown_ms};
 use crate::row::Side;
 use crate::{Options, collector, cpu};
 
+/// `cargo xtask` says it to the compiler.
+const BUILT_WITH_PROFILE: bool = option_env!("BUILT_WITH_PROFILE").is_some();
+
 /// Replaces every section that was measured.
 ///
 /// # Errors
@@ -96,8 +99,9 @@ fn machine(report: &Report) -> String {
     let stolen = report.stolen.map_or_else(String::new, |share| {
         format!(" A hypervisor gave {:.0} % of their time to others meanwhile.", share * 100.0)
     });
+    let built = if BUILT_WITH_PROFILE { "with a profile (PGO)" } else { "without a profile (`--plain`)" };
     format!(
-        "{cores} × {cpu}{memory}, {kernel}, commit `{commit}`. The load shares the cores with what it measures.{stolen}\n\n\
+        "{cores} × {cpu}{memory}, {kernel}, commit `{commit}`, compiled {built}. The load shares the cores with what it measures.{stolen}\n\n\
          {postgres}. The mesh runs one process of each service, with the settings of its development profile; it traces, \
          sampled at {} %, and sent {} spans to a collector in the load generator.",
         collector::SAMPLED * 100.0,

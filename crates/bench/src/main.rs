@@ -31,6 +31,7 @@ mod row;
 mod sample;
 mod stage;
 mod statements;
+mod training;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +56,9 @@ pub struct Options {
     /// Like `--short`, and a missed bar is no failure.
     #[arg(long)]
     smoke: bool,
+    /// Measures nothing: works briefly, for a profile that programs are compiled with. `cargo xtask release` uses it.
+    #[arg(long)]
+    train: bool,
     /// Numbers of clients.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
     clients: Vec<usize>,
@@ -136,6 +140,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
+    if options.train {
+        return training::run().await;
+    }
     let mut report = Report::default();
     let before = cpu::Cores::read();
     stage::shared(&options, &mut report).await?;

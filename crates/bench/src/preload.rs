@@ -102,7 +102,11 @@ pub async fn vacuum(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-async fn fill_through(api: &Api, customers: u32) -> Result<()> {
+/// Fills the mesh's side, and nothing else.
+///
+/// # Errors
+/// When the mesh refuses something.
+pub async fn fill_through(api: &Api, customers: u32) -> Result<()> {
     let mut market = Market::new(api.clone(), "bench");
     market.asset(MONEY, MONEY_SCALES).await?;
     market.asset(INSTRUMENT, SHARE_SCALES).await?;

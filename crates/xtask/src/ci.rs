@@ -25,7 +25,7 @@ pub fn run(bench_smoke: bool) -> Result<()> {
         ("chaos", || process::chaos(&[])),
     ];
     if bench_smoke {
-        stages.push(("bench", || process::bench(&["--smoke".to_owned()])));
+        stages.push(("bench", || process::bench(&["--plain", "--smoke"].map(str::to_owned))));
     }
     let mut times = Vec::new();
     for (name, stage) in stages {

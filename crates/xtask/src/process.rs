@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::pgo;
+
 /// The root of the repository.
 pub fn root() -> PathBuf {
     // This crate lives two directories below it. What `cargo run` says comes first: in a target directory that serves
@@ -44,7 +46,8 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Where the program of the peers is, and where it is built: its workspace is not ours, nor is its lock file.
 const PEERS: (&str, &str) = ("peers/Cargo.toml", "target/peers");
 
-/// Builds the benchmark with optimisations and runs it. `--peers` without a path builds their program too.
+/// Builds the benchmark with a profile and runs it; with `--plain` without one. `--peers` without a path builds their program
+/// too.
 ///
 /// # Errors
 /// When it does not build, or when it misses a bar.
@@ -58,10 +61,10 @@ pub fn bench(args: &[String]) -> Result<()> {
         run(&mut cargo(&build))?;
         args.insert(at + 1, format!("{target}/release/mesh-peers"));
     }
-    let mut command = cargo(&["build", "--release", "-p", "mesh-bench", "-p", "brokerctl"]);
-    run(command.env("SQLX_OFFLINE", "true"))?;
-    let mut command = cargo(&["run", "--release", "--quiet", "-p", "mesh-bench", "--"]);
-    run(command.env("SQLX_OFFLINE", "true").args(args))
+    let plain = args.iter().any(|arg| arg == "--plain");
+    args.retain(|arg| arg != "--plain" && arg != "--");
+    let programs = pgo::build(&["mesh-bench", "brokerctl"], plain)?;
+    run(Command::new(programs.join("mesh-bench")).current_dir(root()).args(args))
 }
 
 /// Builds the fault harness and runs it: the long form with optimisations, because its bars are those of optimised

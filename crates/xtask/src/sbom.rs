@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{process, tools};
 
 /// What is shipped.
-const PROGRAMS: &[&str] = &["order-svc", "asset-svc", "saga-orchestrator", "brokerctl"];
+pub const PROGRAMS: &[&str] = &["order-svc", "asset-svc", "saga-orchestrator", "brokerctl"];
 
 /// Prints it.
 ///

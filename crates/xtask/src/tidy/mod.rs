@@ -86,7 +86,11 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Every text file below `dir`, but for what is built or installed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
         let entry = entry?;
