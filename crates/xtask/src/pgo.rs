@@ -206,6 +206,7 @@ mod tests {
             let mut hasher = DefaultHasher::new();
             hash_sources(&root, &mut hasher).map(|()| hasher.finish())
         };
+        fs::create_dir_all(&root)?;
         for part in SOURCES {
             match part.split_once('.') {
                 Some(_) => fs::write(root.join(part), "")?,
