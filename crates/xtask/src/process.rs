@@ -61,7 +61,8 @@ pub fn bench(args: &[String]) -> Result<()> {
         run(&mut cargo(&build))?;
         args.insert(at + 1, format!("{target}/release/mesh-peers"));
     }
-    let plain = args.iter().any(|arg| arg == "--plain");
+    // Nobody waits for a training to read about options.
+    let plain = args.iter().any(|arg| arg == "--plain" || arg == "--help");
     args.retain(|arg| arg != "--plain" && arg != "--");
     let programs = pgo::build(&["mesh-bench", "brokerctl"], plain)?;
     run(Command::new(programs.join("mesh-bench")).current_dir(root()).args(args))
