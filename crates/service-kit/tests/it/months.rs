@@ -26,6 +26,11 @@ const LONG_AGO: &str = "
 const SAMPLED_MUCH: &str = "
     SELECT count(*) FROM pg_partition_tree('inbox') AS part JOIN pg_attribute a ON a.attrelid = part.relid
     WHERE a.attnum > 0 AND a.attstattarget <> 10";
+/// Parts of the inbox that are vacuumed as soon as they have grown by a fifth.
+const VACUUMED_SOON: &str = "
+    SELECT count(*) FROM pg_partition_tree('inbox') AS part JOIN pg_class c ON c.oid = part.relid
+    WHERE part.isleaf AND NOT c.reloptions @>
+        '{autovacuum_vacuum_insert_threshold=10000000,autovacuum_vacuum_threshold=1000000}'";
 /// Undoes `0011_once.sql`: what is no saga's step is in the rest, with either first bit.
 const ONCE_UNDONE: &str = "
     DROP TRIGGER old_number ON inbox_rest;
@@ -96,6 +101,7 @@ async fn rows_that_were_written_before_their_month_was_made_move_into_it() {
         sqlx::query_scalar("SELECT keep_months('inbox', 2)").fetch_one(&mut shelf.connection).await.unwrap();
     assert_eq!(made, 1);
     assert_eq!(shelf.number(SAMPLED_MUCH).await, 0);
+    assert_eq!(shelf.number(VACUUMED_SOON).await, 0);
     assert_eq!(shelf.number("SELECT count(*) FROM inbox_rest").await, 0);
     assert_eq!(executor.step(&context, add()).await.unwrap().verdict(), Verdict::Done);
     assert_eq!(shelf.number("SELECT sum(value)::bigint FROM counters").await, 1, "it was remembered");
