@@ -29,7 +29,7 @@ const SAMPLED_MUCH: &str = "
 /// Parts of the inbox that are vacuumed as soon as they have grown by a fifth.
 const VACUUMED_SOON: &str = "
     SELECT count(*) FROM pg_partition_tree('inbox') AS part JOIN pg_class c ON c.oid = part.relid
-    WHERE part.isleaf AND NOT c.reloptions @>
+    WHERE part.isleaf AND NOT coalesce(c.reloptions, '{}') @>
         '{autovacuum_vacuum_insert_threshold=10000000,autovacuum_vacuum_threshold=1000000}'";
 /// Undoes `0011_once.sql`: what is no saga's step is in the rest, with either first bit.
 const ONCE_UNDONE: &str = "
