@@ -4,7 +4,9 @@
 //! A balance is written only as it was read, and only if its customer, and what he pays, are still as they were read.
 //! Whoever changes a customer changes the version of all his balances ([`World::take`]), which tells a hold whose
 //! statement had begun before. Holds and journal entries that are there already make the statement fail, and the long
-//! way tells what they are; so does a hold that is not as it was read.
+//! way tells what they are; so does a hold that is not as it was read. A balance that is locked is written where it
+//! stands (`ctid`), for nobody can move it before the statement ends: to look for it again would cost as much as the first
+//! time.
 //!
 //! Who changes a hold waits for whoever has it, and who inserts a row that somebody else is inserting waits for him. So
 //! holds come first, those that are there before new ones, and verdicts last here too, as they do the long way: the
@@ -196,15 +198,19 @@ pub(super) async fn save_unchanged(
         .map(|(tier, rate)| Ok((tier.as_str(), i32::try_from(rate.ppm()).map_err(too_large)?)))
         .collect::<Result<_, SaveError>>()?;
     let (tiers, fees): (Vec<&str>, Vec<i32>) = rates.into_iter().unzip();
-    service_kit::save_decided!(
-        connection,
-        verdicts,
-        r#", balances_locked AS MATERIALIZED (
-               SELECT r.*
-               FROM unnest($25::text[], $26::text[], $27::numeric[], $28::numeric[], $29::bigint[], $30::bigint[],
-                           $31::bigint[], $32::bigint[], $67::numeric[], $68::numeric[])
-                    AS r(owner, asset, available, held, available_seq, held_seq, version, loaded, seen_available,
-                         seen_held)
+    // Where all holds are new it is not looked whether they are: their key says so.
+    macro_rules! write {
+        ($conflict:literal) => {
+            service_kit::save_decided!(
+                connection,
+                verdicts,
+                r#", balances_locked AS MATERIALIZED (
+               SELECT r.*, b.ctid AS place
+               FROM (SELECT unnest($25::text[]) AS owner, unnest($26::text[]) AS asset,
+                            unnest($27::numeric[]) AS available, unnest($28::numeric[]) AS held,
+                            unnest($29::bigint[]) AS available_seq, unnest($30::bigint[]) AS held_seq,
+                            unnest($31::bigint[]) AS version, unnest($32::bigint[]) AS loaded,
+                            unnest($67::numeric[]) AS seen_available, unnest($68::numeric[]) AS seen_held) AS r
                JOIN balances b ON b.owner = r.owner AND b.asset = r.asset AND b.version = r.loaded
                               AND b.available = r.seen_available AND b.held = r.seen_held
                FOR NO KEY UPDATE OF b SKIP LOCKED
@@ -212,90 +218,102 @@ pub(super) async fn save_unchanged(
                UPDATE balances b
                SET available = r.available, held = r.held, available_seq = r.available_seq, held_seq = r.held_seq,
                    version = r.version
-               FROM balances_locked r WHERE b.owner = r.owner AND b.asset = r.asset RETURNING 1
+               FROM balances_locked r WHERE b.ctid = r.place RETURNING 1
            ), holds_made AS (
                INSERT INTO holds (hold_id, customer_id, side, base_asset, quote_asset, limit_price, quantity,
                                   cum_quantity, cum_notional, cum_fee, fee_ppm, fee_scale, placed, captured, released,
                                   status, version)
-               SELECT * FROM unnest($33::uuid[], $34::text[], $35::smallint[], $36::text[], $37::text[],
-                                    $38::numeric[], $39::numeric[], $40::numeric[], $41::numeric[], $42::numeric[],
-                                    $43::integer[], $44::smallint[], $45::numeric[], $46::numeric[], $47::numeric[],
-                                    $48::text[], $49::bigint[])
-               ON CONFLICT (hold_id) DO UPDATE
-               SET cum_quantity = excluded.cum_quantity, cum_notional = excluded.cum_notional,
-                   cum_fee = excluded.cum_fee, captured = excluded.captured, released = excluded.released,
-                   status = excluded.status, version = excluded.version
-               WHERE excluded.version > 1 AND holds.version = excluded.version - 1
-               RETURNING 1
+               SELECT unnest($33::uuid[]), unnest($34::text[]), unnest($35::smallint[]), unnest($36::text[]),
+                      unnest($37::text[]), unnest($38::numeric[]), unnest($39::numeric[]), unnest($40::numeric[]),
+                      unnest($41::numeric[]), unnest($42::numeric[]), unnest($43::integer[]), unnest($44::smallint[]),
+                      unnest($45::numeric[]), unnest($46::numeric[]), unnest($47::numeric[]), unnest($48::text[]),
+                      unnest($49::bigint[])
+               "# + $conflict + r#" RETURNING 1
            ), txs_made AS (
                INSERT INTO ledger_tx (tx_id, kind, caused_by, created_at, reason)
-               SELECT * FROM unnest($50::uuid[], $51::text[], $52::text[], $53::timestamptz[], $66::text[])
+               SELECT unnest($50::uuid[]), unnest($51::text[]), unnest($52::text[]), unnest($53::timestamptz[]),
+                      unnest($66::text[])
                RETURNING 1
            ), postings_made AS (
                INSERT INTO postings (tx_id, line, owner, asset, kind, amount, account_seq, balance_after, statement_seq)
-               SELECT * FROM unnest($54::uuid[], $55::smallint[], $56::text[], $57::text[], $58::smallint[],
-                                    $59::numeric[], $60::bigint[], $61::numeric[], $62::bigint[])
+               SELECT unnest($54::uuid[]), unnest($55::smallint[]), unnest($56::text[]), unnest($57::text[]),
+                      unnest($58::smallint[]), unnest($59::numeric[]), unnest($60::bigint[]), unnest($61::numeric[]),
+                      unnest($62::bigint[])
            )
            SELECT all_or_nothing((SELECT -count(*) FROM mistakes)
                                  + (SELECT -count(*)
-                                    FROM unnest($64::text[], $65::bigint[], $69::text[], $70::text[])
-                                         AS s(customer_id, version, state, tier)
+                                    FROM (SELECT unnest($64::text[]) AS customer_id, unnest($65::bigint[]) AS version,
+                                                 unnest($69::text[]) AS state, unnest($70::text[]) AS tier) AS s
                                     WHERE NOT EXISTS (SELECT 1 FROM customers c
                                                       WHERE c.customer_id = s.customer_id AND c.version = s.version
                                                         AND c.state = s.state AND c.tier = s.tier))
-                                 + (SELECT -count(*) FROM unnest($71::text[], $72::integer[]) AS s(tier, fee_ppm)
+                                 + (SELECT -count(*)
+                                    FROM (SELECT unnest($71::text[]) AS tier, unnest($72::integer[]) AS fee_ppm) AS s
                                     WHERE NOT EXISTS (SELECT 1 FROM tiers t
                                                       WHERE t.tier = s.tier AND t.fee_ppm = s.fee_ppm))
                                  + (SELECT count(*) FROM holds_made) + (SELECT count(*) FROM balances_changed)
                                  + (SELECT count(*) FROM txs_made) + (SELECT count(*) FROM decided), $63)"#,
-        &b.owner,
-        &b.asset,
-        &b.available,
-        &b.held,
-        &b.available_seq,
-        &b.held_seq,
-        &b.version,
-        &b.loaded,
-        &h.hold_id,
-        &h.customer_id,
-        &h.side,
-        &h.base_asset,
-        &h.quote_asset,
-        &h.limit_price,
-        &h.quantity,
-        &h.cum_quantity,
-        &h.cum_notional,
-        &h.cum_fee,
-        &h.fee_ppm,
-        &h.fee_scale,
-        &h.placed,
-        &h.captured,
-        &h.released,
-        &h.status,
-        &h.version,
-        &t.tx_id,
-        &t.kind,
-        &t.caused_by,
-        &t.created_at,
-        &p.tx_id,
-        &p.line,
-        &p.owner,
-        &p.asset,
-        &p.kind,
-        &p.amount,
-        &p.account_seq as _,
-        &p.balance_after as _,
-        &p.statement_seq as _,
-        verdicts.wanted(b.owner.len() + h.hold_id.len() + t.tx_id.len()),
-        &customers.ids as _,
-        &customers.versions,
-        &t.reason as _,
-        &b.seen_available,
-        &b.seen_held,
-        &customers.states as _,
-        &customers.tiers as _,
-        &tiers as _,
-        &fees,
-    )?;
+                &b.owner,
+                &b.asset,
+                &b.available,
+                &b.held,
+                &b.available_seq,
+                &b.held_seq,
+                &b.version,
+                &b.loaded,
+                &h.hold_id,
+                &h.customer_id,
+                &h.side,
+                &h.base_asset,
+                &h.quote_asset,
+                &h.limit_price,
+                &h.quantity,
+                &h.cum_quantity,
+                &h.cum_notional,
+                &h.cum_fee,
+                &h.fee_ppm,
+                &h.fee_scale,
+                &h.placed,
+                &h.captured,
+                &h.released,
+                &h.status,
+                &h.version,
+                &t.tx_id,
+                &t.kind,
+                &t.caused_by,
+                &t.created_at,
+                &p.tx_id,
+                &p.line,
+                &p.owner,
+                &p.asset,
+                &p.kind,
+                &p.amount,
+                &p.account_seq as _,
+                &p.balance_after as _,
+                &p.statement_seq as _,
+                verdicts.wanted(b.owner.len() + h.hold_id.len() + t.tx_id.len()),
+                &customers.ids as _,
+                &customers.versions,
+                &t.reason as _,
+                &b.seen_available,
+                &b.seen_held,
+                &customers.states as _,
+                &customers.tiers as _,
+                &tiers as _,
+                &fees,
+            )
+        };
+    }
+    if h.loaded.iter().all(|loaded| *loaded == 0) {
+        write!("")
+    } else {
+        write!(
+            "ON CONFLICT (hold_id) DO UPDATE
+             SET cum_quantity = excluded.cum_quantity, cum_notional = excluded.cum_notional,
+                 cum_fee = excluded.cum_fee, captured = excluded.captured, released = excluded.released,
+                 status = excluded.status, version = excluded.version
+             WHERE excluded.version > 1 AND holds.version = excluded.version - 1"
+        )
+    }?;
     Ok(())
 }

@@ -145,7 +145,8 @@ pub async fn postgres(mesh: &Mesh) -> Result<String> {
         "SELECT 'Postgres ' || current_setting('server_version') || ': '
                 || string_agg(name || ' = ' || current_setting(name), ', ' ORDER BY name)
          FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers',
-              'max_wal_size', 'min_wal_size', 'checkpoint_timeout', 'wal_compression', 'max_connections', 'jit')",
+              'max_wal_size', 'min_wal_size', 'checkpoint_timeout', 'wal_compression', 'max_connections', 'jit',
+              'backend_flush_after')",
     );
     let said = said.fetch_one(&mut connection).await.context("ask Postgres for its settings")?;
     connection.close().await.context("close the connection")?;

@@ -298,10 +298,19 @@ fn settings(durable: bool) -> Vec<&'static str> {
         "timezone=UTC",
     ];
     settings.extend(if durable {
-        // What a checkpoint frees is kept for later: a log file that has to be made holds up every commit.
-        ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "min_wal_size=1GB"]
+        // What a checkpoint frees is kept for later: a log file that has to be made holds up every commit. Pages that are
+        // written are handed on to the disk soon: the system would keep them for half a minute and then write all of them
+        // at once, and every commit waits for that.
+        [
+            "fsync=on",
+            "synchronous_commit=on",
+            "full_page_writes=on",
+            "min_wal_size=1GB",
+            "backend_flush_after=512kB",
+        ]
+        .as_slice()
     } else {
-        ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "min_wal_size=256MB"]
+        ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "min_wal_size=256MB"].as_slice()
     });
     settings
 }

@@ -5,6 +5,7 @@
 //! wait for the answer, and a handler that stops waiting disturbs nobody. Not here: what a batch does (`Work`), and
 //! idempotency (the executor, or the work itself).
 
+mod caution;
 mod remedy;
 mod watch;
 
@@ -22,6 +23,7 @@ use crate::defect;
 use crate::fault::Fault;
 use crate::run::Kit;
 use crate::settings::DatabaseSettings;
+pub use caution::Caution;
 pub use remedy::LaneError;
 use remedy::Remedy;
 use watch::{Handed, Watch};

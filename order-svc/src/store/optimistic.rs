@@ -3,7 +3,7 @@
 //!
 //! An order is written only on the version it was read with, and an instrument's counters only on the definition and the
 //! counters they were read with. What was decided by a definition is written only if it is still that one. An order that
-//! is there, and not by the same step, makes the glance give up.
+//! is there, and not by the same step, makes the glance give up. One that is locked is written where it stands (`ctid`).
 //!
 //! Who inserts a row that somebody else is inserting waits for him. So the verdicts come last here too, as they do the
 //! long way: the counts are taken from left to right, and each makes its part of the statement run.
@@ -219,22 +219,25 @@ pub async fn save_unchanged(
         connection,
         verdicts,
         r#", changed AS MATERIALIZED (
-               SELECT * FROM UNNEST($25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[], $30::numeric[],
-                   $31::numeric[], $32::numeric[], $33::numeric[], $34::numeric[], $35::numeric[], $36::bigint[],
-                   $37::text[], $38::text[], $39::bigint[], $40::text[], $41::timestamptz[], $42::timestamptz[],
-                   $43::bigint[], $49::uuid[], $50::text[])
-               AS u (order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
-                   inflight_qty, canceled_qty, cum_notional, accept_seq, status, reason, version, created_by,
-                   created_at, updated_at, stored_version, cancel_saga, cancel_found)
+               SELECT unnest($25::uuid[]) AS order_id, unnest($26::text[]) AS customer_id,
+                      unnest($27::text[]) AS client_order_id, unnest($28::text[]) AS instrument,
+                      unnest($29::text[]) AS side, unnest($30::numeric[]) AS limit_price,
+                      unnest($31::numeric[]) AS qty, unnest($32::numeric[]) AS cum_qty,
+                      unnest($33::numeric[]) AS inflight_qty, unnest($34::numeric[]) AS canceled_qty,
+                      unnest($35::numeric[]) AS cum_notional, unnest($36::bigint[]) AS accept_seq,
+                      unnest($37::text[]) AS status, unnest($38::text[]) AS reason, unnest($39::bigint[]) AS version,
+                      unnest($40::text[]) AS created_by, unnest($41::timestamptz[]) AS created_at,
+                      unnest($42::timestamptz[]) AS updated_at, unnest($43::bigint[]) AS stored_version,
+                      unnest($49::uuid[]) AS cancel_saga, unnest($50::text[]) AS cancel_found
            ), instruments_locked AS MATERIALIZED (
                SELECT u.symbol, u.accept_seq
-               FROM UNNEST($44::text[], $45::bigint[], $46::bigint[], $47::bigint[])
-                    AS u (symbol, accept_seq, seen_accept_seq, seen_version)
+               FROM (SELECT unnest($44::text[]) AS symbol, unnest($45::bigint[]) AS accept_seq,
+                            unnest($46::bigint[]) AS seen_accept_seq, unnest($47::bigint[]) AS seen_version) AS u
                JOIN instruments i ON i.symbol = u.symbol AND i.accept_seq = u.seen_accept_seq
                                      AND i.version = u.seen_version
                FOR NO KEY UPDATE OF i SKIP LOCKED
            ), orders_locked AS MATERIALIZED (
-               SELECT u.*
+               SELECT u.*, o.ctid AS place
                FROM changed u JOIN orders o ON o.order_id = u.order_id AND o.version = u.stored_version
                WHERE u.stored_version > 0
                FOR NO KEY UPDATE OF o SKIP LOCKED
@@ -246,7 +249,7 @@ pub async fn save_unchanged(
                SET canceled_qty = u.canceled_qty, accept_seq = u.accept_seq, cancel_saga = u.cancel_saga,
                    cancel_found = u.cancel_found, status = u.status, reason = u.reason, version = u.version,
                    updated_at = u.updated_at
-               FROM orders_locked u WHERE o.order_id = u.order_id RETURNING 1
+               FROM orders_locked u WHERE o.ctid = u.place RETURNING 1
            ), drafted AS (
                INSERT INTO orders (order_id, customer_id, client_order_id, instrument, side, limit_price, qty, cum_qty,
                    inflight_qty, canceled_qty, cum_notional, accept_seq, cancel_saga, cancel_found, status, reason,
@@ -257,7 +260,8 @@ pub async fn save_unchanged(
                FROM changed WHERE stored_version = 0 RETURNING 1
            )
            SELECT all_or_nothing((SELECT -count(*) FROM mistakes)
-                                 + (SELECT -count(*) FROM UNNEST($51::text[], $52::bigint[]) AS s (symbol, version)
+                                 + (SELECT -count(*)
+                                    FROM (SELECT unnest($51::text[]) AS symbol, unnest($52::bigint[]) AS version) AS s
                                     WHERE NOT EXISTS (SELECT 1 FROM instruments i
                                                       WHERE i.symbol = s.symbol AND i.version = s.version))
                                  + (SELECT count(*) FROM counted) + (SELECT count(*) FROM moved)

@@ -1,15 +1,17 @@
 //! Intents: durable before the first effect, at most one for each (caller, kind, request id).
 //!
-//! On the usual path this is one INSERT for a whole batch. The losers of a conflict are told which saga won, in a
-//! separate SELECT, because one statement could see neither.
+//! On the usual path this is one INSERT for a whole batch, which does not look whether a request id is known: that costs
+//! as much as a third of it, and the key says so anyway. Once one is, batches look for a while (`Caution`). The losers of
+//! a conflict are told which saga won, in a separate SELECT, because one statement could see neither.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use brokerage_types::SagaId;
 use service_kit::database;
 use service_kit::defect;
-use service_kit::lane::{LaneError, Way, Work};
+use service_kit::lane::{Caution, LaneError, Way, Work};
 use service_kit::telemetry::TraceParent;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -69,7 +71,16 @@ impl Intent {
     }
 }
 
-pub(super) struct Intents;
+#[derive(Default)]
+pub(super) struct Intents {
+    caution: Mutex<Caution>,
+}
+
+impl Intents {
+    fn caution(&self) -> MutexGuard<'_, Caution> {
+        self.caution.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Work for Intents {
     type Item = Intent;
@@ -83,6 +94,18 @@ impl Work for Intents {
     }
 
     async fn run(&self, tx: &mut PgConnection, items: &[Intent], _: Way) -> Result<Vec<Accepted>, LaneError> {
+        if items.iter().all(|item| item.conflict_key.is_none()) && !self.caution().looks_first() {
+            // A request id that is known makes all of it fail, and the lane runs the batch again.
+            let inserted = insert_new(tx, items).await;
+            match &inserted {
+                Ok(()) => self.caution().was_right(),
+                Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+                    self.caution().was_wrong();
+                }
+                Err(_) => {}
+            }
+            return Ok(inserted.map(|()| vec![Accepted::New; items.len()])?);
+        }
         let claimed = claim_requests(tx, items).await?;
         let candidates: Vec<&Intent> = items
             .iter()
@@ -140,47 +163,58 @@ async fn claim_requests(tx: &mut PgConnection, items: &[Intent]) -> Result<HashS
     Ok(claimed.into_iter().map(SagaId::from).collect())
 }
 
+/// Inserts intents, and says so of each row that `$end` says it of.
+macro_rules! insert {
+    ($query:ident, $items:expr, $end:literal) => {{
+        let items: Vec<&Intent> = $items;
+        let keys = Keys::of(&items);
+        let saga_ids: Vec<Uuid> = items.iter().map(|item| item.saga_id.uuid()).collect();
+        let versions: Vec<i16> = items.iter().map(|item| item.version).collect();
+        let hashes: Vec<Vec<u8>> = items.iter().map(|item| item.request_hash.to_vec()).collect();
+        let inputs: Vec<String> = items.iter().map(|item| item.input.clone()).collect();
+        let orders: Vec<Option<Uuid>> = items.iter().map(|item| item.orders[0]).collect();
+        let other_orders: Vec<Option<Uuid>> = items.iter().map(|item| item.orders[1]).collect();
+        let conflicts: Vec<Option<String>> = items.iter().map(|item| item.conflict_key.clone()).collect();
+        let owners: Vec<Uuid> = items.iter().map(|item| item.owner).collect();
+        let traces: Vec<Option<String>> =
+            items.iter().map(|item| item.trace.map(|trace| trace.to_string())).collect();
+        sqlx::$query!(
+            "INSERT INTO sagas (saga_id, kind, version, caller, request_id, request_hash, input, order_id,
+                                other_order_id, conflict_key, owner, traceparent)
+             SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::int2[]), unnest($4::text[]),
+                    unnest($5::uuid[]), unnest($6::bytea[]), unnest($7::text[])::jsonb, unnest($8::uuid[]),
+                    unnest($9::uuid[]), unnest($10::text[]), unnest($11::uuid[]), unnest($12::text[]) "
+                + $end,
+            &saga_ids,
+            &keys.kinds,
+            &versions,
+            &keys.callers,
+            &keys.request_ids,
+            &hashes,
+            &inputs,
+            &orders as &[Option<Uuid>],
+            &other_orders as &[Option<Uuid>],
+            &conflicts as &[Option<String>],
+            &owners,
+            &traces as &[Option<String>],
+        )
+    }};
+}
+
+/// All of them, or none.
+async fn insert_new(tx: &mut PgConnection, items: &[Intent]) -> Result<(), sqlx::Error> {
+    insert!(query, items.iter().collect(), "").execute(tx).await?;
+    Ok(())
+}
+
+/// Those whose place is free.
 async fn insert(tx: &mut PgConnection, items: &[&Intent]) -> Result<HashSet<SagaId>, LaneError> {
     if items.is_empty() {
         return Ok(HashSet::new());
     }
-    let keys = Keys::of(items);
-    let saga_ids: Vec<Uuid> = items.iter().map(|item| item.saga_id.uuid()).collect();
-    let versions: Vec<i16> = items.iter().map(|item| item.version).collect();
-    let hashes: Vec<Vec<u8>> = items.iter().map(|item| item.request_hash.to_vec()).collect();
-    let inputs: Vec<String> = items.iter().map(|item| item.input.clone()).collect();
-    let orders: Vec<Option<Uuid>> = items.iter().map(|item| item.orders[0]).collect();
-    let other_orders: Vec<Option<Uuid>> = items.iter().map(|item| item.orders[1]).collect();
-    let conflicts: Vec<Option<String>> = items.iter().map(|item| item.conflict_key.clone()).collect();
-    let owners: Vec<Uuid> = items.iter().map(|item| item.owner).collect();
-    let traces: Vec<Option<String>> =
-        items.iter().map(|item| item.trace.map(|trace| trace.to_string())).collect();
-    let inserted = sqlx::query_scalar!(
-        "INSERT INTO sagas (saga_id, kind, version, caller, request_id, request_hash, input, order_id,
-                            other_order_id, conflict_key, owner, traceparent)
-         SELECT i.saga_id, i.kind, i.version, i.caller, i.request_id, i.request_hash, i.input::jsonb, i.order_id,
-                i.other_order_id, i.conflict_key, i.owner, i.traceparent
-         FROM unnest($1::uuid[], $2::text[], $3::int2[], $4::text[], $5::uuid[], $6::bytea[], $7::text[], $8::uuid[],
-                     $9::uuid[], $10::text[], $11::uuid[], $12::text[])
-              AS i (saga_id, kind, version, caller, request_id, request_hash, input, order_id, other_order_id,
-                    conflict_key, owner, traceparent)
-         ON CONFLICT DO NOTHING RETURNING saga_id",
-        &saga_ids,
-        &keys.kinds,
-        &versions,
-        &keys.callers,
-        &keys.request_ids,
-        &hashes,
-        &inputs,
-        &orders as &[Option<Uuid>],
-        &other_orders as &[Option<Uuid>],
-        &conflicts as &[Option<String>],
-        &owners,
-        &traces as &[Option<String>],
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(inserted.into_iter().map(SagaId::from).collect())
+    let inserted =
+        insert!(query_scalar, items.to_vec(), "ON CONFLICT DO NOTHING RETURNING saga_id").fetch_all(tx);
+    Ok(inserted.await?.into_iter().map(SagaId::from).collect())
 }
 
 /// The sagas that have these request ids, and what they were asked with.

@@ -57,7 +57,7 @@ impl Store {
     #[must_use]
     pub fn start(kit: &Kit) -> Self {
         Self {
-            intents: Lane::start(kit, "intents", Intents),
+            intents: Lane::start(kit, "intents", Intents::default()),
             trail: Lane::start(kit, "trail", Trail),
             upkeep: Lane::start(kit, "upkeep", Upkeep),
             reads: kit.reads.clone(),

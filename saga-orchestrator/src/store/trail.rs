@@ -96,14 +96,15 @@ impl Work for Trail {
     /// Callers are answered before: the fewer transactions, the more of the machine is theirs.
     const GATHERS: Duration = Duration::from_millis(20);
 
-    /// That sagas are completed, and what was noted of them, as nearly always.
-    fn way(&self, items: &[TrailItem], _: u32) -> Way {
+    /// That sagas are completed, and what was noted of them, as nearly always. It is not looked whether that stands there
+    /// already: it does after a commit that nobody heard of, and then the statement fails and is run again.
+    fn way(&self, items: &[TrailItem], tried: u32) -> Way {
         let is_usual = |item: &TrailItem| matches!(item.mark, None | Some(Mark::Completed));
         let is_one = items.iter().all(is_usual) && items.iter().any(|item| item.mark.is_some());
-        if is_one { Way::Statements } else { Way::Transaction }
+        if is_one && tried == 0 { Way::Statements } else { Way::Transaction }
     }
 
-    async fn run(&self, tx: &mut PgConnection, items: &[TrailItem], _: Way) -> Result<Vec<()>, LaneError> {
+    async fn run(&self, tx: &mut PgConnection, items: &[TrailItem], way: Way) -> Result<Vec<()>, LaneError> {
         if !items.iter().any(|item| item.mark.as_ref().is_some_and(Mark::has_ended)) {
             sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
         }
@@ -114,7 +115,7 @@ impl Work for Trail {
             .filter(|item| item.mark == Some(Mark::Completed))
             .map(|item| item.saga_id.uuid())
             .collect();
-        complete_and_note(tx, &completed, items).await?;
+        complete_and_note(tx, &completed, items, way).await?;
         mark_standings(tx, &standings, true).await?;
         Ok(vec![(); items.len()])
     }
@@ -184,6 +185,7 @@ async fn complete_and_note(
     tx: &mut PgConnection,
     completed: &[Uuid],
     items: &[TrailItem],
+    way: Way,
 ) -> Result<(), LaneError> {
     let noted: Vec<&TrailItem> = items.iter().filter(|item| !item.entries.is_empty()).collect();
     if noted.is_empty() && completed.is_empty() {
@@ -198,23 +200,30 @@ async fn complete_and_note(
             serde_json::to_string(&item.entries).map_err(|error| LaneError::Fault(error.to_string()))?;
         entries.push(text);
     }
-    sqlx::query!(
-        "WITH noted AS (
-             INSERT INTO saga_log (saga_id, epoch, seq, entries)
-             SELECT i.saga_id, i.epoch, i.seq, i.entries::jsonb
-             FROM unnest($2::uuid[], $3::int8[], $4::int4[], $5::text[]) AS i (saga_id, epoch, seq, entries)
-             ON CONFLICT DO NOTHING
-         )
-         UPDATE sagas SET status = 3, reason = NULL, detail = NULL, updated_at = clock_timestamp(),
-                          ended_at = clock_timestamp()
-         WHERE saga_id = ANY($1) AND ended_at IS NULL",
-        completed,
-        &saga_ids,
-        &epochs,
-        &seqs,
-        &entries,
-    )
-    .execute(tx)
-    .await?;
+    macro_rules! complete_and_note {
+        ($conflict:literal) => {
+            sqlx::query!(
+                "WITH noted AS (
+                     INSERT INTO saga_log (saga_id, epoch, seq, entries)
+                     SELECT unnest($2::uuid[]), unnest($3::int8[]), unnest($4::int4[]), unnest($5::text[])::jsonb "
+                    + $conflict
+                    + ")
+                 UPDATE sagas SET status = 3, reason = NULL, detail = NULL, updated_at = clock_timestamp(),
+                                  ended_at = clock_timestamp()
+                 WHERE saga_id = ANY($1) AND ended_at IS NULL",
+                completed,
+                &saga_ids,
+                &epochs,
+                &seqs,
+                &entries,
+            )
+            .execute(tx)
+            .await
+        };
+    }
+    match way {
+        Way::Statements => complete_and_note!(""),
+        Way::Transaction => complete_and_note!("ON CONFLICT DO NOTHING"),
+    }?;
     Ok(())
 }

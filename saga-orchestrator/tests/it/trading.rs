@@ -81,6 +81,26 @@ async fn a_storm_of_one_request_is_one_saga() {
 }
 
 #[tokio::test]
+async fn new_requests_beside_a_known_one_are_accepted() {
+    let mesh = Mesh::start().await;
+    let process = mesh.process().await;
+    let known = buys_10_at_100();
+    let first = process.create(&known).await.unwrap();
+    // The first time the batch finds out by failing, the second time it looks.
+    for round in 1..=2 {
+        let mut orders: Vec<_> = (0..20).map(|_| buys_10_at_100()).collect();
+        orders.insert(10, known.clone());
+        let answers = futures::future::join_all(orders.iter().map(|order| process.create(order))).await;
+        for (order, answer) in orders.iter().zip(answers) {
+            let answer = answer.unwrap();
+            assert_eq!(answer.replayed, order.request_id == known.request_id);
+            assert_eq!(answer.replayed, answer.order_id == first.order_id);
+        }
+        assert_eq!(mesh.count("SELECT count(*) FROM sagas").await, 1 + 20 * round);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_hold_rolls_back_and_stays_refused() {
     let mesh = Mesh::start().await;
     let process = mesh.process().await;

@@ -25,7 +25,7 @@ use super::inbox::{Inbox, Key, Sagas};
 use super::outbox;
 use super::request::{Decided, Operation, Reply, Request};
 use crate::defect;
-use crate::lane::LaneError;
+use crate::lane::{Caution, LaneError};
 
 /// How long the database's clock is reckoned from when it was last read. After that a glance reads it again.
 const CLOCK_AGE_MAX: Duration = Duration::from_secs(1);
@@ -33,11 +33,6 @@ const CLOCK_AGE_MAX: Duration = Duration::from_secs(1);
 const CLOCK_DELAY_MAX: Duration = Duration::from_millis(20);
 /// How many steps are remembered to be decided.
 const KEYS_MAX: usize = 4096;
-/// After a batch that was decided on what had changed meanwhile, so many begin with a glance. Each time twice as many, up
-/// to a limit; and one less for each batch that was right.
-const WARY_BATCHES: u32 = 32;
-const WARY_BATCHES_MAX: u32 = 1024;
-
 /// What a lane remembers of the database.
 pub(super) struct Recollection<B: Books> {
     rows: B::Recollection,
@@ -49,34 +44,8 @@ pub(super) struct Recollection<B: Books> {
     decided: LruCache<Key, ()>,
     /// What a transaction has written that is not committed yet.
     uncommitted: Option<B::World>,
+    /// Whether a batch begins with a glance.
     caution: Caution,
-}
-
-/// How little memory is relied on.
-#[derive(Debug, Default)]
-struct Caution {
-    /// How many batches still begin with a glance.
-    glances: u32,
-    /// How many did after the last mistake, less those that were right since.
-    doubt: u32,
-}
-
-impl Caution {
-    /// Whether the batch that begins now takes a glance first.
-    fn takes_glance(&mut self) -> bool {
-        let takes = self.glances > 0;
-        self.glances = self.glances.saturating_sub(1);
-        takes
-    }
-
-    fn was_right(&mut self) {
-        self.doubt = self.doubt.saturating_sub(1);
-    }
-
-    fn was_wrong(&mut self) {
-        self.doubt = (self.doubt * 2).clamp(WARY_BATCHES, WARY_BATCHES_MAX);
-        self.glances = self.doubt;
-    }
 }
 
 impl<B: Books> Default for Recollection<B> {
@@ -141,7 +110,7 @@ impl<B: Books> Recollection<B> {
         if age > CLOCK_AGE_MAX || !items.iter().all(is_new) {
             return None;
         }
-        if self.caution.takes_glance() {
+        if self.caution.looks_first() {
             return None;
         }
         let wishes: Vec<Wish<'_, B::Command>> = items.iter().map(Request::wish).collect();
@@ -221,39 +190,6 @@ impl<B: Books> BookWork<B> {
                 Ok(None)
             }
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many batches take a glance before one does not.
-    fn glances(caution: &mut Caution) -> u32 {
-        (0..).take_while(|_| caution.takes_glance()).map(|_| 1).sum()
-    }
-
-    #[test]
-    fn mistakes_in_a_row_cost_twice_as_many_glances_each_time_up_to_a_limit() {
-        let mut caution = Caution::default();
-        assert_eq!(glances(&mut caution), 0);
-        for expected in [32, 64, 128, 256, 512, 1024, 1024] {
-            caution.was_wrong();
-            assert_eq!(glances(&mut caution), expected);
-        }
-    }
-
-    #[test]
-    fn doubt_wears_off_with_batches_that_were_right() {
-        for (right, expected) in [(0, 128), (1, 126), (40, 48), (64, 32), (1000, 32)] {
-            let mut caution = Caution::default();
-            caution.was_wrong();
-            caution.was_wrong();
-            glances(&mut caution);
-            (0..right).for_each(|_| caution.was_right());
-            caution.was_wrong();
-            assert_eq!(glances(&mut caution), expected, "after {right} that were right");
         }
     }
 }
