@@ -1,5 +1,5 @@
-//! Holds come and go without locks: one statement reads the balances and the customers, one writes what follows from
-//! them. Where holds go, one between them reads those, with their balances.
+//! Holds come and go without locks: one statement reads balances, customers, and the holds that shall go; one writes what
+//! follows from them.
 //!
 //! A balance is written only as it was read, and only if its customer, and what he pays, are still as they were read.
 //! Whoever changes a customer changes the version of all his balances ([`World::take`]), which tells a hold whose
@@ -26,7 +26,8 @@ use crate::domain::footprint::Footprint;
 use crate::domain::hold::Hold;
 use crate::domain::world::{Kept, World};
 
-/// Reads what these holds need, if their assets were seen before.
+/// Reads what these holds need, if their assets were seen before: all of it as of one instant.
+#[expect(clippy::too_many_lines, reason = "one statement, and each of its columns")]
 pub(super) async fn glance(
     connection: &mut PgConnection,
     seen: &SeenAssets,
@@ -41,120 +42,101 @@ pub(super) async fn glance(
     }
     let (owners, assets): (Vec<&str>, Vec<&str>) =
         footprint.balances.iter().map(|(owner, asset)| (owner.as_str(), asset.as_str())).unzip();
-    let rows = service_kit::glance!(
-        asked,
-        r#"SELECT g.now AS "now?", g.known AS "known?", NULL AS "owner?", NULL AS "asset?",
-                  NULL::numeric AS "available?", NULL::numeric AS "held?", NULL::bigint AS "available_seq?",
-                  NULL::bigint AS "held_seq?", NULL::bigint AS "version?", NULL AS "name?", NULL AS "tier?",
-                  NULL AS "state?", NULL::bigint AS "customer_version?", NULL::integer AS "fee_ppm?"
-           FROM glimpse g
-           UNION ALL
-           SELECT NULL, NULL, w.owner, w.asset, b.available, b.held, b.available_seq, b.held_seq, b.version,
-                  c.name, c.tier, c.state, c.version, t.fee_ppm
-           FROM unnest($5::text[], $6::text[]) AS w(owner, asset)
-           LEFT JOIN balances b ON b.owner = w.owner AND b.asset = w.asset
-           LEFT JOIN customers c ON c.customer_id = w.owner
-           LEFT JOIN tiers t ON t.tier = c.tier"#,
-        &owners as _,
-        &assets as _,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut glimpse = None;
-    for row in rows {
-        let (Some(owner), Some(asset)) = (row.owner, row.asset) else {
-            glimpse = Some(Glimpse::read(row.now, row.known)?);
-            continue;
-        };
-        if let (Some(name), Some(tier), Some(state), Some(version), Some(fee_ppm)) =
-            (row.name, row.tier, row.state, row.customer_version, row.fee_ppm)
-        {
-            let customer_id = owner.clone();
-            let customer = Customer::try_from(CustomerRow { customer_id, name, tier, state, version })?;
-            world.rates.insert(customer.tier, rate(fee_ppm)?);
-            world.customers.insert(customer.customer_id.clone(), Kept { loaded: version, row: customer });
-        }
-        if let (Some(available), Some(held), Some(available_seq), Some(held_seq), Some(version)) =
-            (row.available, row.held, row.available_seq, row.held_seq, row.version)
-        {
-            let balance = BalanceRow { owner, asset, available, held, available_seq, held_seq, version };
-            let (key, balance) = balance.into_parts()?;
-            world.saw(key, balance);
-        }
-    }
-    // Only now: a hold whose verdict was seen is there.
-    let is_whole = read_leaving_holds(connection, wishes, &mut world).await?;
-    Ok(glimpse.filter(|_| is_whole).map(|glimpse| (glimpse, world)))
-}
-
-/// Adds the holds that shall go, and what they are kept in; whether each has a balance.
-async fn read_leaving_holds(
-    connection: &mut PgConnection,
-    wishes: &[Wish<'_, Command>],
-    world: &mut World,
-) -> Result<bool, sqlx::Error> {
     let leaving = |wish: &Wish<'_, Command>| match wish.command {
         Command::PlaceHold(command) if wish.is_undo => Some(command.hold_id.uuid()),
         Command::ReleaseHold(command) => Some(command.hold_id.uuid()),
         _ => None,
     };
-    let ids: Vec<Uuid> = wishes.iter().filter_map(leaving).collect();
-    if ids.is_empty() {
-        return Ok(true);
-    }
-    let rows = sqlx::query!(
-        r#"SELECT h.hold_id AS "hold_id!", h.customer_id AS "customer_id!", h.side AS "side!",
-                h.base_asset AS "base_asset!", h.quote_asset AS "quote_asset!",
-                h.limit_price AS "limit_price!", h.quantity AS "quantity!", h.cum_quantity AS "cum_quantity!",
-                h.cum_notional AS "cum_notional!", h.cum_fee AS "cum_fee!", h.fee_ppm AS "fee_ppm!",
-                h.fee_scale AS "fee_scale!", h.placed AS "placed!", h.captured AS "captured!",
-                h.released AS "released!", h.status AS "status!", h.version AS "version!",
-                b.owner AS "owner?", b.asset AS "asset?", b.available AS "available?",
-                b.held AS "held?", b.available_seq AS "available_seq?", b.held_seq AS "held_seq?",
-                b.version AS "balance_version?"
-         FROM holds h LEFT JOIN balances b ON b.owner = h.customer_id
-                                AND b.asset = CASE h.side WHEN 1 THEN h.quote_asset ELSE h.base_asset END
-         WHERE h.hold_id = ANY($1)"#,
-        &ids
+    let leaving: Vec<Uuid> = wishes.iter().filter_map(leaving).collect();
+    let rows = service_kit::glance!(
+        asked,
+        r#"SELECT g.now AS "now?", g.known AS "known?", NULL AS "owner?", NULL AS "asset?",
+                  NULL::numeric AS "available?", NULL::numeric AS "held?", NULL::bigint AS "available_seq?",
+                  NULL::bigint AS "held_seq?", NULL::bigint AS "version?", NULL AS "name?", NULL AS "tier?",
+                  NULL AS "state?", NULL::bigint AS "customer_version?", NULL::integer AS "rate?",
+                  NULL::uuid AS "hold_id?", NULL AS "customer_id?", NULL::smallint AS "side?", NULL AS "base_asset?",
+                  NULL AS "quote_asset?", NULL::numeric AS "limit_price?", NULL::numeric AS "quantity?",
+                  NULL::numeric AS "cum_quantity?", NULL::numeric AS "cum_notional?", NULL::numeric AS "cum_fee?",
+                  NULL::integer AS "fee_ppm?", NULL::smallint AS "fee_scale?", NULL::numeric AS "placed?",
+                  NULL::numeric AS "captured?", NULL::numeric AS "released?", NULL AS "status?",
+                  NULL::bigint AS "hold_version?"
+           FROM glimpse g
+           UNION ALL
+           SELECT NULL, NULL, w.owner, w.asset, b.available, b.held, b.available_seq, b.held_seq, b.version,
+                  c.name, c.tier, c.state, c.version, t.fee_ppm,
+                  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+           FROM unnest($5::text[], $6::text[]) AS w(owner, asset)
+           LEFT JOIN balances b ON b.owner = w.owner AND b.asset = w.asset
+           LEFT JOIN customers c ON c.customer_id = w.owner
+           LEFT JOIN tiers t ON t.tier = c.tier
+           UNION ALL
+           SELECT NULL, NULL, b.owner, b.asset, b.available, b.held, b.available_seq, b.held_seq, b.version,
+                  NULL, NULL, NULL, NULL, NULL,
+                  h.hold_id, h.customer_id, h.side, h.base_asset, h.quote_asset, h.limit_price, h.quantity,
+                  h.cum_quantity, h.cum_notional, h.cum_fee, h.fee_ppm, h.fee_scale, h.placed, h.captured, h.released,
+                  h.status, h.version
+           FROM holds h LEFT JOIN balances b ON b.owner = h.customer_id
+                                  AND b.asset = CASE h.side WHEN 1 THEN h.quote_asset ELSE h.base_asset END
+           WHERE h.hold_id = ANY($7)"#,
+        &owners as _,
+        &assets as _,
+        &leaving,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let mut glimpse = None;
     for row in rows {
-        let hold = Hold::try_from(HoldRow {
-            hold_id: row.hold_id,
-            customer_id: row.customer_id,
-            side: row.side,
-            base_asset: row.base_asset,
-            quote_asset: row.quote_asset,
-            limit_price: row.limit_price,
-            quantity: row.quantity,
-            cum_quantity: row.cum_quantity,
-            cum_notional: row.cum_notional,
-            cum_fee: row.cum_fee,
-            fee_ppm: row.fee_ppm,
-            fee_scale: row.fee_scale,
-            placed: row.placed,
-            captured: row.captured,
-            released: row.released,
-            status: row.status,
-            version: row.version,
-        })?;
-        world.holds.insert(hold.id, Kept { loaded: hold.version, row: hold });
-        let (Some(owner), Some(asset), Some(available), Some(held)) =
-            (row.owner, row.asset, row.available, row.held)
-        else {
-            return Ok(false);
-        };
-        let (Some(available_seq), Some(held_seq), Some(version)) =
-            (row.available_seq, row.held_seq, row.balance_version)
-        else {
-            return Ok(false);
-        };
-        let balance = BalanceRow { owner, asset, available, held, available_seq, held_seq, version };
-        let (key, balance) = balance.into_parts()?;
-        world.saw(key, balance);
+        if let Some(now) = row.now {
+            glimpse = Some(Glimpse::read(Some(now), row.known)?);
+            continue;
+        }
+        if let (Some(owner), Some(name), Some(tier), Some(state), Some(version), Some(rate_ppm)) =
+            (row.owner.clone(), row.name, row.tier, row.state, row.customer_version, row.rate)
+        {
+            let customer =
+                Customer::try_from(CustomerRow { customer_id: owner, name, tier, state, version })?;
+            world.rates.insert(customer.tier, rate(rate_ppm)?);
+            world.customers.insert(customer.customer_id.clone(), Kept { loaded: version, row: customer });
+        }
+        let balance = (|| {
+            let (owner, asset, available, held) = (row.owner?, row.asset?, row.available?, row.held?);
+            let (available_seq, held_seq, version) = (row.available_seq?, row.held_seq?, row.version?);
+            Some(BalanceRow { owner, asset, available, held, available_seq, held_seq, version })
+        })();
+        let hold = (|| {
+            Some(HoldRow {
+                hold_id: row.hold_id?,
+                customer_id: row.customer_id?,
+                side: row.side?,
+                base_asset: row.base_asset?,
+                quote_asset: row.quote_asset?,
+                limit_price: row.limit_price?,
+                quantity: row.quantity?,
+                cum_quantity: row.cum_quantity?,
+                cum_notional: row.cum_notional?,
+                cum_fee: row.cum_fee?,
+                fee_ppm: row.fee_ppm?,
+                fee_scale: row.fee_scale?,
+                placed: row.placed?,
+                captured: row.captured?,
+                released: row.released?,
+                status: row.status?,
+                version: row.hold_version?,
+            })
+        })();
+        if hold.is_some() && balance.is_none() {
+            // What it is kept in must be there.
+            return Ok(None);
+        }
+        if let Some(hold) = hold.map(Hold::try_from).transpose()? {
+            world.holds.insert(hold.id, Kept { loaded: hold.version, row: hold });
+        }
+        if let Some(balance) = balance {
+            let (key, balance) = balance.into_parts()?;
+            world.saw(key, balance);
+        }
     }
-    Ok(true)
+    Ok(glimpse.map(|glimpse| (glimpse, world)))
 }
 
 /// Customers as they were read.
