@@ -14,7 +14,7 @@ WITH balance_rows AS MATERIALIZED (
     SET available = r.available, held = r.held, available_seq = r.available_seq, held_seq = r.held_seq,
         version = r.version
     FROM balance_rows r
-    WHERE b.owner = ANY($1) AND r.loaded > 0 AND b.owner = r.owner AND b.asset = r.asset AND b.version = r.loaded
+    WHERE r.loaded > 0 AND b.owner = r.owner AND b.asset = r.asset AND b.version = r.loaded
     RETURNING 1
 ), hold_rows AS MATERIALIZED (
     SELECT * FROM unnest($9::uuid[], $10::text[], $11::smallint[], $12::text[], $13::text[], $14::numeric[],
@@ -35,7 +35,7 @@ WITH balance_rows AS MATERIALIZED (
     SET cum_quantity = r.cum_quantity, cum_notional = r.cum_notional, cum_fee = r.cum_fee, captured = r.captured,
         released = r.released, status = r.status, version = r.version
     FROM hold_rows r
-    WHERE h.hold_id = ANY($9) AND r.loaded > 0 AND h.hold_id = r.hold_id AND h.version = r.loaded RETURNING 1
+    WHERE r.loaded > 0 AND h.hold_id = r.hold_id AND h.version = r.loaded RETURNING 1
 ), txs_made AS (
     INSERT INTO ledger_tx (tx_id, kind, caused_by, actor, reason, channel, external_ref, created_at)
     SELECT * FROM unnest($27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[],

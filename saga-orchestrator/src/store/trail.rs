@@ -161,12 +161,14 @@ async fn mark_standings(tx: &mut PgConnection, all: &[Standing], ended: bool) ->
     let details: Vec<Option<String>> = last.values().map(|standing| standing.detail.clone()).collect();
     // That a saga has ended is true whoever says so.
     let owners: Vec<Option<Uuid>> = last.values().map(|standing| standing.owner.filter(|_| !ended)).collect();
+    // `ended_at IS NULL` in other words: with these, a plan from when the table was empty would go through all sagas that
+    // have not ended. By `= ANY` it would go through all marks for each saga.
     sqlx::query!(
         "UPDATE sagas s SET status = i.status, reason = i.reason, detail = i.detail, updated_at = clock_timestamp(),
                             ended_at = CASE WHEN $5 THEN clock_timestamp() END
-         FROM unnest($1::uuid[], $2::int2[], $3::text[], $4::text[], $6::uuid[])
-              AS i (saga_id, status, reason, detail, owner)
-         WHERE s.saga_id = ANY($1) AND s.saga_id = i.saga_id AND s.ended_at IS NULL
+         FROM (SELECT unnest($1::uuid[]) AS saga_id, unnest($2::int2[]) AS status, unnest($3::text[]) AS reason,
+                      unnest($4::text[]) AS detail, unnest($6::uuid[]) AS owner) AS i
+         WHERE s.saga_id = i.saga_id AND s.status NOT IN (3, 4)
                AND s.owner = coalesce(i.owner, s.owner)",
         &saga_ids,
         &statuses,
