@@ -9,5 +9,6 @@ mod model;
 mod operations;
 mod operators;
 mod outage;
+mod plans;
 mod stories;
 mod trading;
