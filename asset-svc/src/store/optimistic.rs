@@ -86,8 +86,8 @@ pub(super) async fn glance(
     .await?;
     let mut glimpse = None;
     for row in rows {
-        if let Some(now) = row.now {
-            glimpse = Some(Glimpse::read(Some(now), row.known)?);
+        if row.now.is_some() {
+            glimpse = Some(Glimpse::read(row.now, row.known)?);
             continue;
         }
         if let (Some(owner), Some(name), Some(tier), Some(state), Some(version), Some(rate_ppm)) =
@@ -181,7 +181,7 @@ pub(super) async fn save_unchanged(
         .collect::<Result<_, SaveError>>()?;
     let (tiers, fees): (Vec<&str>, Vec<i32>) = rates.into_iter().unzip();
     // Where all holds are new it is not looked whether they are: their key says so.
-    macro_rules! write {
+    macro_rules! save {
         ($conflict:literal) => {
             service_kit::save_decided!(
                 connection,
@@ -287,9 +287,9 @@ pub(super) async fn save_unchanged(
         };
     }
     if h.loaded.iter().all(|loaded| *loaded == 0) {
-        write!("")
+        save!("")
     } else {
-        write!(
+        save!(
             "ON CONFLICT (hold_id) DO UPDATE
              SET cum_quantity = excluded.cum_quantity, cum_notional = excluded.cum_notional,
                  cum_fee = excluded.cum_fee, captured = excluded.captured, released = excluded.released,

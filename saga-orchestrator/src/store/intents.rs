@@ -163,7 +163,7 @@ async fn claim_requests(tx: &mut PgConnection, items: &[Intent]) -> Result<HashS
     Ok(claimed.into_iter().map(SagaId::from).collect())
 }
 
-/// Inserts intents, and says so of each row that `$end` says it of.
+/// The statement that inserts intents, with `$end` behind it.
 macro_rules! insert {
     ($query:ident, $items:expr, $end:literal) => {{
         let items: Vec<&Intent> = $items;
